@@ -1,0 +1,130 @@
+"""Everything that can go wrong, as a tree.
+
+    MediaAssetsError
+    ├── ItemError            one item is bad: it becomes a status row with a stable code, the batch goes on
+    ├── BatchError           the batch publishes nothing and the run fails
+    │   ├── Outage           most of a batch failed for a cause that may pass
+    │   ├── ContractBroken   rows in hand break their table's contract
+    │   └── ReconciliationBroken   items that entered and statuses that came out do not add up
+    └── SetupError           the machine, the store or the configuration is unfit
+        ├── LakeUnfit
+        ├── PlanRefused      a list or folder cannot be planned at all
+        └── NotMaterialized  something asked for has not been built yet
+
+A message says what was expected, what came, and what to do next. This module imports nothing of the project.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+_RETRYABLE = frozenset(
+    {
+        "connection_failed",
+        "dns_failed",
+        "timeout",
+        "too_slow",
+        "rate_limited",
+        "server_error",
+        "truncated_body",
+        "storage_failed",
+    }
+)
+
+
+class ErrorCode(StrEnum):
+    """Why one item failed. The values are stored in `ingest/item_status` and never change their meaning."""
+
+    # reaching the bytes
+    NOT_FOUND = "not_found"  # 404, 410, or no such file
+    FORBIDDEN = "forbidden"  # 401, 403, 451, or no permission
+    HTTP_ERROR = "http_error"  # any other 4xx, or an answer that is not HTTP
+    SERVER_ERROR = "server_error"  # 5xx after all retries
+    RATE_LIMITED = "rate_limited"  # 429 after all retries
+    TIMEOUT = "timeout"  # no connection or no answer in time
+    TOO_SLOW = "too_slow"  # bytes came, but not all of them within the time cap
+    CONNECTION_FAILED = "connection_failed"  # refused, reset, or broken off
+    DNS_FAILED = "dns_failed"
+    TLS_FAILED = "tls_failed"
+    TRUNCATED_BODY = "truncated_body"  # fewer bytes than the server announced
+    TOO_MANY_BYTES = "too_many_bytes"  # over the byte cap, announced or real
+    TOO_MANY_REDIRECTS = "too_many_redirects"
+    URL_REFUSED = "url_refused"  # not http(s), user info, a port that is not allowed, not a URL
+    ADDRESS_REFUSED = "address_refused"  # a private, loopback or otherwise internal address
+    ENCODING_REFUSED = "encoding_refused"  # the server compressed the body although it was asked not to
+    CHECKSUM_MISMATCH = "checksum_mismatch"
+    NOT_A_REGULAR_FILE = "not_a_regular_file"  # FIFO, device, socket, directory
+    SYMLINK_REFUSED = "symlink_refused"
+    STORAGE_FAILED = "storage_failed"  # our own store did not take or give the bytes
+    # judging the bytes
+    EMPTY = "empty"
+    UNKNOWN_FORMAT = "unknown_format"  # no magic that we know
+    UNSUPPORTED_FORMAT = "unsupported_format"  # known, and not a still picture we open (SVG, playlist, video, HTML)
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MANY_FRAMES = "too_many_frames"  # frames, or frames x canvas
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    # opening them in the sandbox
+    DECODER_CRASHED = "decoder_crashed"
+    DECODER_TIMEOUT = "decoder_timeout"
+    DECODER_MEMORY = "decoder_memory"
+    # planning
+    BAD_ROW = "bad_row"  # a line of a list that cannot become a manifest row
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether the same attempt may succeed later without anybody changing anything."""
+        return self.value in _RETRYABLE
+
+
+class MediaAssetsError(Exception):
+    """Root of every error this project raises on purpose."""
+
+
+class ItemError(MediaAssetsError):
+    """One item failed. `code` is stable; `message` is for people and at most 500 characters."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        self.code = code
+        self.message = message[:500]
+        super().__init__(f"{code.value}: {self.message}")
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether the same attempt may succeed later."""
+        return self.code.is_retryable
+
+    def __reduce__(self) -> tuple[type[ItemError], tuple[ErrorCode, str]]:
+        return type(self), (self.code, self.message)
+
+
+class BatchError(MediaAssetsError):
+    """A batch publishes nothing; the run fails and may be tried again."""
+
+
+class Outage(BatchError, ConnectionError):
+    """A retryable cause hit most of a batch: the source or our store is down, the items are not to blame."""
+
+
+class ContractBroken(BatchError, ValueError):
+    """Rows in hand break the contract of their table."""
+
+
+class ReconciliationBroken(BatchError, ValueError):
+    """What entered a stage and what came out of it do not add up."""
+
+
+class SetupError(MediaAssetsError):
+    """The machine, the store or the configuration is unfit for the work."""
+
+
+class LakeUnfit(SetupError, OSError):
+    """The lake's path or store cannot hold the tables safely."""
+
+
+class PlanRefused(SetupError, ValueError):
+    """A list or a folder cannot be planned at all (single bad rows are status rows instead)."""
+
+
+class NotMaterialized(SetupError, LookupError):
+    """Something asked for has not been built yet."""
