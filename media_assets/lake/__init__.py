@@ -1,0 +1,1 @@
+"""Storage: Delta tables, blobs, journals. Idempotent reads and writes of our own data; no policy, no Dagster."""

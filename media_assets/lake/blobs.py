@@ -1,0 +1,92 @@
+"""Bytes under their SHA-256: put if absent, never overwritten.
+
+Not here: which bytes are worth keeping, and the tables that name them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import obstore
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import LocalStore, ObjectStore
+
+from media_assets.lake.location import LakeLocation
+
+
+def blob_path(media_id: str) -> str:
+    """Where a blob lies in its store: fanned out by the first hash byte, so that no folder grows huge."""
+    return f"{media_id[:2]}/{media_id}"
+
+
+@dataclass(frozen=True)
+class BlobStore:
+    """Content-addressed bytes in one object store (`local_root` when that is a local folder)."""
+
+    store: ObjectStore
+    local_root: Path | None = None
+
+    @classmethod
+    def at(cls, location: LakeLocation, folder: str = "blobs") -> BlobStore:
+        """The blob store inside a lake."""
+        store = location.store(folder)
+        return cls(store, location.path / folder if isinstance(store, LocalStore) else None)
+
+    async def put_if_absent(self, media_id: str, body: bytes | Path) -> None:
+        """Store bytes under their hash unless they are there already.
+
+        A blob of another length under this name can only be damage; it is healed with the right bytes.
+
+        Raises:
+            OSError: the store did not take the bytes.
+        """
+        path = blob_path(media_id)
+        try:
+            await obstore.put_async(self.store, path, body, mode="create")
+        except AlreadyExistsError:
+            await self._heal(path, body)
+        except obstore.exceptions.BaseError as error:
+            raise OSError(f"the blob store did not take {path}: {error}") from error
+
+    async def _heal(self, path: str, body: bytes | Path) -> None:
+        n_bytes = len(body) if isinstance(body, bytes) else body.stat().st_size
+        if (await obstore.head_async(self.store, path))["size"] != n_bytes:
+            await obstore.put_async(self.store, path, body, mode="overwrite")
+
+    def put(self, media_id: str, body: bytes) -> None:
+        """The same as `put_if_absent`, outside an event loop."""
+        path = blob_path(media_id)
+        try:
+            obstore.put(self.store, path, body, mode="create")
+        except AlreadyExistsError:
+            if obstore.head(self.store, path)["size"] != len(body):
+                obstore.put(self.store, path, body, mode="overwrite")
+        except obstore.exceptions.BaseError as error:
+            raise OSError(f"the blob store did not take {path}: {error}") from error
+
+    def size_bytes(self, media_id: str) -> int | None:
+        """Length of a blob, or None when there is none."""
+        if self.local_root is not None:  # one stat instead of a call through the store
+            try:
+                return (self.local_root / blob_path(media_id)).stat().st_size
+            except FileNotFoundError:
+                return None
+        try:
+            return int(obstore.head(self.store, blob_path(media_id))["size"])
+        except FileNotFoundError:
+            return None
+
+    def read(self, media_id: str) -> bytes:
+        """All bytes of a blob.
+
+        Raises:
+            FileNotFoundError: there is no such blob.
+        """
+        return bytes(obstore.get(self.store, blob_path(media_id)).bytes())
+
+    def source(self, media_id: str) -> bytes | Path:
+        """What a worker can read the blob from: its path when it is local, else the bytes."""
+        if self.local_root is not None:
+            return self.local_root / blob_path(media_id)
+        return self.read(media_id)

@@ -1,0 +1,165 @@
+"""Delta tables: scan, replace a batch, and nothing else.
+
+Every write replaces exactly the rows of its partition values, so that doing it twice is doing it once. Two writers on
+one partition conflict; the loser reopens the table and tries again. Not here: what the rows mean (`tables/`).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from media_assets.lake.location import LakeLocation
+from media_assets.tables import TableContract
+
+_N_ATTEMPTS = 12
+_N_COMMIT_RETRIES = 20  # inside one attempt, for commits to other partitions
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Who commits: stored in the table's log beside every change."""
+
+    run_id: str
+    code_version: str
+
+    def commit_metadata(self, commit_id: str) -> dict[str, str]:
+        """The custom metadata of one commit; `commit_id` tells our own commit from everybody else's."""
+        return {
+            "media_assets/run_id": self.run_id,
+            "media_assets/code_version": self.code_version,
+            "media_assets/commit_id": commit_id,
+        }
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Every table of one lake."""
+
+    location: LakeLocation
+
+    @property
+    def storage_options(self) -> dict[str, str] | None:
+        """Options for deltalake and polars, or None for a local lake."""
+        return self.location.storage_options or None
+
+    def uri(self, contract: TableContract) -> str:
+        """Path or URL of a table."""
+        return self.location.uri(*contract.key)
+
+    def table(self, contract: TableContract) -> DeltaTable | None:
+        """The Delta table as it is now, or None before its first commit."""
+        try:
+            return DeltaTable(self.uri(contract), storage_options=self.storage_options)
+        except TableNotFoundError:
+            return None
+
+    def ensure(self, contract: TableContract) -> DeltaTable:
+        """The Delta table, created empty first: two first writers then cannot replace each other's rows."""
+        if (table := self.table(contract)) is not None:
+            return table
+        write_deltalake(
+            self.uri(contract),
+            contract.frame([]),
+            mode="ignore",
+            partition_by=list(contract.partition_by) or None,
+            storage_options=self.storage_options,
+        )
+        return DeltaTable(self.uri(contract), storage_options=self.storage_options)
+
+    def scan(
+        self, contract: TableContract, where: Mapping[str, Sequence[str]] | None = None, version: int | None = None
+    ) -> pl.LazyFrame:
+        """Rows of a table, lazily; `where` names partition values and prunes files. No table yet: no rows."""
+        if (table := self.table(contract)) is None:
+            return contract.frame([]).lazy()
+        if version is not None:
+            table.load_as_version(version)
+        frame = pl.scan_delta(table, storage_options=self.storage_options)
+        for column, values in (where or {}).items():
+            matches = pl.col(column) == values[0] if len(values) == 1 else pl.col(column).is_in(list(values))
+            frame = frame.filter(matches)
+        return frame.select(list(contract.schema))
+
+    def partition_values(self, contract: TableContract, column: str = "batch_id") -> list[str]:
+        """Every value of a partition column that has files, sorted; read from the log alone."""
+        if (table := self.table(contract)) is None:
+            return []
+        return sorted({partition[column] for partition in table.partitions()})
+
+    def overwrite(
+        self,
+        contract: TableContract,
+        frame: pl.DataFrame,
+        where: Mapping[str, Sequence[str]],
+        provenance: Provenance,
+        writer_properties: WriterProperties | None = None,
+    ) -> None:
+        """Atomically replace exactly the rows whose columns hold one of these values; all rows for an empty `where`.
+
+        Several columns cover the cross product of their values.
+
+        Raises:
+            ContractBroken: the rows do not hold the table's contract; nothing is written.
+            CommitFailedError: another writer won every one of twelve rounds.
+        """
+        contract.require(frame)
+        predicate = _predicate(where)
+
+        def write(table: DeltaTable, commit_id: str) -> None:
+            write_deltalake(
+                table,
+                frame,
+                mode="overwrite",
+                predicate=predicate,
+                schema_mode="merge",
+                commit_properties=CommitProperties(
+                    custom_metadata=provenance.commit_metadata(commit_id), max_commit_retries=_N_COMMIT_RETRIES
+                ),
+                writer_properties=writer_properties or WriterProperties(compression="ZSTD", compression_level=1),
+            )
+
+        self.commit(contract, write)
+
+    def commit(self, contract: TableContract, write: Callable[[DeltaTable, str], None]) -> None:
+        """Run one write on a freshly opened table; on a conflict reopen and try again with growing, jittered waits.
+
+        A commit can succeed and still report an error, so the log is searched for our commit before another try.
+        """
+        commit_id = uuid.uuid4().hex
+        for attempt in range(_N_ATTEMPTS):
+            table = self.ensure(contract)
+            if attempt and _has_commit(table, commit_id):
+                return
+            try:
+                write(table, commit_id)
+            except CommitFailedError:
+                if attempt == _N_ATTEMPTS - 1:
+                    raise
+                time.sleep(random.random() * 0.05 * 2 ** min(attempt, 6))  # noqa: S311 - jitter, not a secret
+            else:
+                return
+
+
+def _predicate(where: Mapping[str, Sequence[str]]) -> str | None:
+    if not where:
+        return None
+    clauses = [f"{column} IN ({', '.join(map(_quoted, values))})" for column, values in where.items()]
+    return " AND ".join(clauses)
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _has_commit(table: DeltaTable, commit_id: str) -> bool:
+    history: list[dict[str, Any]] = table.history(limit=200)
+    return any(entry.get("media_assets/commit_id") == commit_id for entry in history)

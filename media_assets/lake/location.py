@@ -1,0 +1,70 @@
+"""Where the lake is: its root, its stores, and whether that place can hold it.
+
+Not here: what is written there (`delta.py`, `blobs.py`, `journal.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from media_assets.errors import LakeUnfit
+
+# polars cannot read a local Delta table whose path needs percent-encoding, although it can be written.
+_READABLE_PATH = re.compile(r"^[A-Za-z0-9._/=+:,@~'-]+$")
+
+
+@dataclass(frozen=True)
+class LakeLocation:
+    """The root of a lake: a local folder, or an object-store URL.
+
+    Raises:
+        LakeUnfit: the path holds letters with which tables could be written but not read back.
+    """
+
+    root: str
+    storage_options: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Turn a local root into an absolute path and refuse one that polars could not read back."""
+        if self.root.startswith("file://"):
+            object.__setattr__(self, "root", unquote(urlsplit(self.root).path))
+        if self.is_local:
+            absolute = str(Path(self.root).expanduser().absolute())
+            object.__setattr__(self, "root", absolute)
+            if not _READABLE_PATH.match(absolute):
+                raise LakeUnfit(
+                    f"The lake's path must consist of ASCII letters, digits and . _ - / = + : , @ ~ only, got "
+                    f"{absolute!r}: tables there could be written but not read back. Set MEDIA_ASSETS_LAKE to another "
+                    f"folder."
+                )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the lake is a folder on this machine."""
+        return "://" not in self.root
+
+    @property
+    def path(self) -> Path:
+        """The local root.
+
+        Raises:
+            LakeUnfit: the lake is an object store.
+        """
+        if not self.is_local:
+            raise LakeUnfit(f"Expected a lake in a local folder, got {self.root}.")
+        return Path(self.root)
+
+    def store(self, *parts: str) -> ObjectStore:
+        """The object store rooted at a folder of the lake (created when local)."""
+        if self.is_local:
+            return LocalStore(self.path.joinpath(*parts), mkdir=True)
+        return from_url("/".join([self.root.rstrip("/"), *parts]), config=self.storage_options or None)
+
+    def uri(self, *parts: str) -> str:
+        """Path or URL of a folder of the lake, as deltalake and polars take it."""
+        return "/".join([self.root.rstrip("/"), *parts])

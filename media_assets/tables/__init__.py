@@ -1,0 +1,32 @@
+"""The contracts of the lakehouse: one file per stage, one pandera model per table.
+
+Not here: reading or writing a table (`lake/`).
+"""
+
+from media_assets.tables.contract import TableContract, Violation
+from media_assets.tables.frames import FRAMES_IMAGES
+from media_assets.tables.ingest import ITEM_STATUS, MANIFEST
+from media_assets.tables.raw import RAW_MEDIA
+from media_assets.tables.tensors import TENSORS_IMAGES, TENSORS_STATISTICS
+
+ALL_TABLES: tuple[TableContract, ...] = (
+    MANIFEST,
+    ITEM_STATUS,
+    RAW_MEDIA,
+    FRAMES_IMAGES,
+    TENSORS_IMAGES,
+    TENSORS_STATISTICS,
+)
+"""Every table, in the order of the data's path."""
+
+__all__ = [
+    "ALL_TABLES",
+    "FRAMES_IMAGES",
+    "ITEM_STATUS",
+    "MANIFEST",
+    "RAW_MEDIA",
+    "TENSORS_IMAGES",
+    "TENSORS_STATISTICS",
+    "TableContract",
+    "Violation",
+]

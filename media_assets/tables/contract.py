@@ -1,0 +1,111 @@
+"""What a contract is: the name, key, partitions and value rules of one lakehouse table.
+
+Lives here: the shape every contract has, and how a frame is held against one. Not here: reading or writing a table
+(`lake/`), or the contracts themselves (one file per stage beside this one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandera.polars as pa
+import polars as pl
+from pandera.errors import SchemaErrors
+
+from media_assets.errors import ContractBroken
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One way in which rows break their contract. `examples` holds at most five offending values."""
+
+    column: str
+    rule: str
+    n_rows: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableContract:
+    """The contract of one table: asset key = Delta path = contract name."""
+
+    key: tuple[str, str]
+    model: type[pa.DataFrameModel]
+    primary_key: tuple[str, ...]
+    partition_by: tuple[str, ...]
+    description: str
+
+    @property
+    def name(self) -> str:
+        """The name in SQL and in messages: `stage.table`."""
+        return ".".join(self.key)
+
+    @property
+    def path(self) -> str:
+        """The path under the lake's root: `stage/table`."""
+        return "/".join(self.key)
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        """Column names, in order, with their polars types (all of which survive Delta unchanged)."""
+        columns = self.model.to_schema().columns
+        return pl.Schema({name: column.dtype.type for name, column in columns.items()})
+
+    @cached_property
+    def column_descriptions(self) -> dict[str, str]:
+        """Column name to its one-line description, units included."""
+        columns = self.model.to_schema().columns
+        return {name: column.description or "" for name, column in columns.items()}
+
+    @cached_property
+    def nullable(self) -> frozenset[str]:
+        """Names of the columns that may hold nulls."""
+        columns = self.model.to_schema().columns
+        return frozenset(name for name, column in columns.items() if column.nullable)
+
+    def frame(self, rows: Sequence[dict[str, object]]) -> pl.DataFrame:
+        """Rows as a frame with exactly this table's columns and types; a missing key becomes null.
+
+        Raises:
+            ContractBroken: a row holds a column that the table does not have, or a value of another type.
+        """
+        known = set(self.schema)
+        for row in rows:
+            if unknown := set(row) - known:
+                raise ContractBroken(f"{self.name}: expected only the contract's columns, got {sorted(unknown)} too")
+        try:
+            return pl.DataFrame(list(rows), schema=self.schema, strict=True, orient="row")
+        except (TypeError, pl.exceptions.PolarsError) as error:
+            raise ContractBroken(f"{self.name}: a value does not fit its column: {error}") from error
+
+    def violations(self, frame: pl.DataFrame) -> list[Violation]:
+        """Every way in which these rows break the contract; an empty list means that it holds."""
+        found = []
+        if tuple(frame.columns) != tuple(self.schema):
+            found.append(
+                Violation("*", f"columns must be {list(self.schema)}", frame.height, (str(frame.columns),))
+            )
+            return found
+        try:
+            self.model.validate(frame, lazy=True)
+        except SchemaErrors as error:
+            cases = error.failure_cases.select(pl.col("column", "check", "failure_case").cast(pl.String))
+            for (column, check), group in cases.group_by(["column", "check"], maintain_order=True):
+                examples = tuple(str(value)[:120] for value in group["failure_case"].head(5))
+                found.append(Violation(str(column), str(check), group.height, examples))
+        n_repeated = frame.height - frame.select(self.primary_key).n_unique() if frame.height else 0
+        if n_repeated:
+            repeats = frame.select(self.primary_key).filter(pl.struct(self.primary_key).is_duplicated())
+            examples = tuple(str(row) for row in repeats.head(5).rows())
+            found.append(Violation(",".join(self.primary_key), "key is unique", n_repeated, examples))
+        return found
+
+    def require(self, frame: pl.DataFrame) -> None:
+        """Raise `ContractBroken`, naming every violation, unless the rows hold the contract."""
+        if found := self.violations(frame):
+            told = "; ".join(f"{v.column}: {v.rule} ({v.n_rows} rows, such as {list(v.examples)})" for v in found)
+            raise ContractBroken(
+                f"{self.name}: {told}. Nothing of the batch was published; mend the producer, then run it again."
+            )

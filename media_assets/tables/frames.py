@@ -1,0 +1,57 @@
+"""Contract of `frames/images`: one still picture per accepted image."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pandera.polars as pa
+import polars as pl
+
+from media_assets.tables.columns import SHA256, batch_id_column, column
+from media_assets.tables.contract import TableContract
+
+
+class FrameModel(pa.DataFrameModel):
+    """One still: upright, sRGB, 8-bit RGB, without metadata."""
+
+    batch_id: str = batch_id_column()
+    frame_id: str = column("Stable name of the frame over re-runs and machines", str_matches=r"^[0-9a-f]{32}$")
+    item_key: str = column("The manifest's item", str_length={"min_value": 1, "max_value": 4096})
+    media_id: str = column("The raw file it shows", str_matches=SHA256)
+    pts_ns: pl.Int64 = column("Time in the medium, nanoseconds from its start; 0 for stills", ge=0)
+    reason: str = column("Why it was chosen: `still`", isin=["still"])
+    shot: pl.Int64 = column("Number of the shot it belongs to; null for stills", nullable=True, ge=0)
+    blob: str = column("SHA-256 of the blob that holds its pixels losslessly", str_matches=SHA256)
+    blob_mime: str = column("Type of that blob", isin=["image/jpeg", "image/png", "image/webp"])
+    encoding: str = column(
+        "`original`: the raw file already was canonical; `stripped`: the same JPEG data without metadata; "
+        "`png`: lossless copy",
+        isin=["original", "stripped", "png"],
+    )
+    width_px: pl.Int64 = column("Upright width, pixels", ge=1)
+    height_px: pl.Int64 = column("Upright height, pixels", ge=1)
+    turned_degrees: pl.Int64 = column("Clockwise turn taken from the manifest", isin=[0, 90, 180, 270])
+    conversions: Annotated[pl.List, pl.String] = column(
+        "What the frame does not hold of the file: animation_first_frame, alpha_composited, depth_scaled, ..."
+    )
+
+    @pa.dataframe_check
+    def an_original_is_the_raw_file(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
+        """`original` means that frame and raw file are the same bytes."""
+        is_original = pl.col("encoding") == "original"
+        return data.lazyframe.select(is_original == (pl.col("blob") == pl.col("media_id")))
+
+    class Config:
+        """Columns exactly as declared."""
+
+        strict = True
+        ordered = True
+
+
+FRAMES_IMAGES = TableContract(
+    key=("frames", "images"),
+    model=FrameModel,
+    primary_key=("batch_id", "frame_id"),
+    partition_by=("batch_id",),
+    description="One still per accepted image: upright, sRGB, 8-bit RGB, no metadata, pixels kept losslessly.",
+)
