@@ -9,6 +9,7 @@
     └── SetupError           the machine, the store or the configuration is unfit
         ├── LakeUnfit
         ├── PlanRefused      a list or folder cannot be planned at all
+        ├── QueryRefused     a SQL statement cannot or may not run
         └── NotMaterialized  something asked for has not been built yet
 
 A message says what was expected, what came, and what to do next. This module imports nothing of the project.
@@ -99,7 +100,11 @@ class ItemError(MediaAssetsError):
 
 
 class BatchError(MediaAssetsError):
-    """A batch publishes nothing; the run fails and may be tried again."""
+    """A batch publishes nothing; the run fails and may be tried again. `findings` are the audit's, where there was one."""
+
+    def __init__(self, message: str, findings: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
 
 
 class Outage(BatchError, ConnectionError):
@@ -124,6 +129,10 @@ class LakeUnfit(SetupError, OSError):
 
 class PlanRefused(SetupError, ValueError):
     """A list or a folder cannot be planned at all (single bad rows are status rows instead)."""
+
+
+class QueryRefused(SetupError, ValueError):
+    """A SQL statement is not valid, or asks for more than the lake's tables."""
 
 
 class NotMaterialized(SetupError, LookupError):

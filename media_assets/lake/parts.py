@@ -11,7 +11,7 @@ import io
 import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import obstore
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.transaction import AddAction
@@ -104,6 +105,26 @@ class PartWriter:
             self._flush(file_key)
         for file_key in list(self._open):
             self._close(file_key)
+
+    def drop(self, column: str, values: Collection[str]) -> None:
+        """Take rows out again before the commit, by the values of a string column; touched files are rewritten."""
+        self.finish()
+        for action in list(self._done):
+            source = obstore.get(self._store, action.path).bytes()
+            file = pq.ParquetFile(pa.BufferReader(source))
+            gone = pa.array(sorted(values), pa.string())
+            if not pc.any(pc.is_in(file.read(columns=[column])[column], gone)).as_py():
+                continue
+            self._done.remove(action)
+            part = self._start(action.path)
+            for group in range(file.num_row_groups):
+                rows = file.read_row_group(group)
+                kept = rows.filter(pc.invert(pc.is_in(rows[column], gone)))
+                if kept.num_rows:
+                    part.writer.write_table(kept, row_group_size=kept.num_rows)
+                    part.n_rows += kept.num_rows
+            self._close(action.path)
+            obstore.delete(self._store, action.path)
 
     def commit(self, provenance: Provenance) -> None:
         """Make the written files the batch's only rows, in one commit.

@@ -1,0 +1,280 @@
+"""`media-assets`: thin, one function per command. Heavy imports happen inside the commands, so that help is quick.
+
+Every command takes `--json`: one JSON document on stdout, everything else on stderr; a failure exits non-zero.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from media_assets.cli_output import Output, Progressbar
+from media_assets.errors import MediaAssetsError
+
+if TYPE_CHECKING:
+    from media_assets.defs.resources import Settings
+    from media_assets.defs.runs import Launcher, RunResult
+    from media_assets.ingest.planning import PlanResult
+    from media_assets.stages.workbench import Progress
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+
+
+class _Commands(click.Group):
+    """Turns our own errors into a message and exit code 1; anything else is a bug and keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except MediaAssetsError as error:
+            Output(as_json="--json" in sys.argv).failure(error)
+            ctx.exit(1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="media-assets")
+def main() -> None:
+    """Media Assets: raw media in, trustworthy and versioned training sets out.
+
+    MEDIA_ASSETS_LAKE names the lake (default ./lake); DAGSTER_HOME defaults to a folder beside it.
+    """
+
+
+@main.command()
+@click.option("--directory", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option("--images", type=click.IntRange(20, 5000), default=60, show_default=True, help="Sample photos to make.")
+@_as_json
+def demo(directory: Path, images: int, as_json: bool) -> None:
+    """Run the whole path on sample media, offline, and say what to look at next."""
+    from media_assets.demo.walkthrough import run_demo
+
+    run_demo(directory, images, Output(as_json))
+
+
+@main.group()
+def plan() -> None:
+    """Plan ingest batches: write what is expected to ingest/manifest."""
+
+
+_batch_size = click.option(
+    "--batch-size", type=click.IntRange(1, 100_000), default=5000, show_default=True, help="Items per ingest batch."
+)
+
+
+@plan.command("open-images")
+@click.option("--split", required=True, help="train, validation (or val), test.")
+@click.option("--count", type=click.IntRange(1), help="Only the first COUNT images of the list.")
+@_batch_size
+@click.option(
+    "--metadata",
+    default="https://storage.googleapis.com/openimages/",
+    show_default=True,
+    help="Folder or URL with the CSV files.",
+)
+@click.option("--image-url", help="URL template with {image_id} and {split}; default: the public bucket's layout.")
+@_as_json
+def plan_open_images(
+    split: str, count: int | None, batch_size: int, metadata: str, image_url: str | None, as_json: bool
+) -> None:
+    """Plan batches from the Open Images CSV files (image list, labels, boxes, class names)."""
+    from media_assets.defs.plans import plan_open_images as run
+
+    _show_plan(run(_settings(), metadata, split, count, batch_size, image_url), Output(as_json))
+
+
+@plan.command("folder")
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@_batch_size
+@_as_json
+def plan_folder(directory: Path, batch_size: int, as_json: bool) -> None:
+    """Plan batches from the files of a folder; an item's key is its path inside it."""
+    from media_assets.defs.plans import plan_folder as run
+
+    _show_plan(run(_settings(), directory, batch_size), Output(as_json))
+
+
+@main.command()
+@click.option("--batch", "batch_glob", default="*", show_default=True, help="Batches whose id matches this glob.")
+@click.option("--select", "selection", multiple=True, help="Tables to make, such as tensors/images; default: all.")
+@click.option("--again", is_flag=True, help="Also batches that are done already.")
+@click.option("--refetch", is_flag=True, help="Ask the source again even where bytes are kept.")
+@_as_json
+def materialize(batch_glob: str, selection: tuple[str, ...], again: bool, refetch: bool, as_json: bool) -> None:
+    """Materialize planned batches through Dagster, in this process."""
+    from media_assets.defs.runs import done_batches, matching_batches, stages_selected
+
+    output = Output(as_json)
+    settings = _settings()
+    with Progressbar(output) as progress:
+        launcher = _launcher(settings, progress)
+        stages = stages_selected(selection)
+        batches = matching_batches(launcher.instance, batch_glob)
+        if not (again or refetch):
+            done = done_batches(settings.open_lake(), stages)
+            batches = [batch for batch in batches if batch not in done]
+        results = launcher.materialize(batches, stages, refetch=refetch)
+        if any(result.success for result in results) and not selection:
+            results.append(launcher.measure_statistics())
+    _show_runs(results, output, nothing=f"Nothing to do: every batch matching {batch_glob!r} is done (see --again).")
+
+
+@main.command()
+@click.option("--batch", "batch_glob", default="*", show_default=True, help="Batches whose id matches this glob.")
+@_as_json
+def status(batch_glob: str, as_json: bool) -> None:
+    """Per batch and stage: expected, accepted, converted, duplicate, filtered, failed, erased, pending."""
+    from fnmatch import fnmatchcase
+
+    from media_assets.lake.overview import batch_overview
+
+    overview = batch_overview(_settings().open_lake())
+    rows = [row for row in overview.to_dicts() if fnmatchcase(row["batch_id"], batch_glob)]
+    Output(as_json).table("Batches", rows, empty="Nothing is planned yet: media-assets plan …")
+
+
+@main.group("dead-letters")
+def dead_letters() -> None:
+    """See, understand and replay what failed."""
+
+
+def _letter_filter(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(
+        [
+            click.option("--stage", help="Such as raw/media."),
+            click.option("--code", help="Error code, such as not_found."),
+            click.option("--batch", help="Batch id, or a glob."),
+            click.option("--older-than-hours", type=click.FloatRange(0), help="Last failure at least so long ago."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@dead_letters.command("list")
+@_letter_filter
+@_as_json
+def list_letters(
+    stage: str | None, code: str | None, batch: str | None, older_than_hours: float | None, as_json: bool
+) -> None:
+    """List the items whose latest status is `failed`."""
+    letters = _letters(stage, code, batch, None, older_than_hours)
+    columns = ["batch_id", "item_key", "stage", "error_code", "attempts", "last_failed_at", "message"]
+    rows = letters if as_json else [{name: row[name] for name in columns} for row in letters]
+    Output(as_json).table(f"{len(rows)} dead letters", rows, empty="No dead letters.")
+
+
+@dead_letters.command("show")
+@click.argument("item_key")
+@_as_json
+def show_letter(item_key: str, as_json: bool) -> None:
+    """Show everything that is known of one failed item."""
+    letters = _letters(None, None, None, item_key, None)
+    if not letters:
+        raise click.ClickException(f"Expected the key of a failed item, got {item_key!r}; see `dead-letters list`.")
+    Output(as_json).records(letters)
+
+
+@dead_letters.command("replay")
+@_letter_filter
+@click.option("--item", help="Only this item.")
+@_as_json
+def replay_letters(
+    stage: str | None,
+    code: str | None,
+    batch: str | None,
+    older_than_hours: float | None,
+    item: str | None,
+    as_json: bool,
+) -> None:
+    """Try the failed items again, and only them."""
+    output = Output(as_json)
+    letters = _letters(stage, code, batch, item, older_than_hours)
+    items: dict[str, list[str]] = {}
+    for row in letters:
+        if row["stage"] != "ingest.manifest":  # a bad line of a list: mend the list and plan again
+            items.setdefault(row["batch_id"], []).append(row["item_key"])
+    settings = _settings()
+    with Progressbar(output) as progress:
+        launcher = _launcher(settings, progress)
+        results = launcher.replay(items)
+        if any(result.success for result in results):
+            results.append(launcher.measure_statistics())
+    _show_runs(results, output, nothing="Nothing to replay.")
+
+
+@main.command()
+@click.argument("sql")
+@_as_json
+def query(sql: str, as_json: bool) -> None:
+    """Query every table of the lake with DuckDB, each as stage.table. Read only."""
+    from media_assets.lake.sql import run_query
+
+    columns, rows = run_query(_settings().open_lake(), sql)
+    Output(as_json).query(columns, rows)
+
+
+@main.command()
+@_as_json
+def doctor(as_json: bool) -> None:
+    """Check whether this machine, the store and the configuration are fit."""
+    from media_assets.defs.doctor import examine_all
+
+    verdicts = list(examine_all(_settings()))
+    rows = [
+        {"check": v.check, "passed": v.passed, "detail": v.detail, "advice": "" if v.passed else v.advice}
+        for v in verdicts
+    ]
+    Output(as_json).table("Doctor", rows, empty="")
+    if not all(v.passed for v in verdicts):
+        raise SystemExit(1)
+
+
+def _settings() -> Settings:
+    from media_assets.defs.resources import Settings
+
+    return Settings.from_environment()
+
+
+def _launcher(settings: Settings, progress: Progress) -> Launcher:
+    from media_assets.defs.resources import open_instance
+    from media_assets.defs.runs import Launcher
+
+    return Launcher(settings, open_instance(settings), progress)
+
+
+def _letters(
+    stage: str | None, code: str | None, batch: str | None, item: str | None, older_than_hours: float | None
+) -> list[dict[str, Any]]:
+    from media_assets.lake.overview import DeadLetterFilter, dead_letters
+
+    age = None if older_than_hours is None else timedelta(hours=older_than_hours)
+    return dead_letters(_settings().open_lake(), DeadLetterFilter(stage, code, batch, item, age)).to_dicts()
+
+
+def _show_plan(plans: list[PlanResult], output: Output) -> None:
+    output.records([plan.summary() for plan in plans])
+
+
+def _show_runs(results: list[RunResult], output: Output, nothing: str) -> None:
+    rows = [
+        {
+            "run_id": result.run_id,
+            "batches": ", ".join(result.batch_ids) or "all",
+            "result": "done" if result.success else "FAILED",
+            "error": result.error or "",
+        }
+        for result in results
+    ]
+    output.table("Runs", rows, empty=nothing)
+    if not all(result.success for result in results):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

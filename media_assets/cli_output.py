@@ -1,0 +1,139 @@
+"""What a command prints: tables for people, one JSON document for programs, a progress bar when a terminal looks on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from media_assets.errors import MediaAssetsError
+
+Row = Mapping[str, Any]
+
+_COLOURS = {"failed": "red", "FAILED": "red", "False": "red", "True": "green", "done": "green", "accepted": "green"}
+
+
+@dataclass(frozen=True)
+class Output:
+    """Prints results to stdout and everything else to stderr."""
+
+    as_json: bool = False
+
+    def table(self, title: str, rows: Sequence[Row], empty: str) -> None:
+        """Rows under their column names; `empty` is said when there are none."""
+        if self.as_json:
+            self._document({"rows": [dict(row) for row in rows]})
+            return
+        if not rows:
+            click.echo(empty)
+            return
+        table = Table(title=title, title_justify="left", header_style="bold")
+        for name in rows[0]:
+            right = isinstance(rows[0][name], int | float) and not isinstance(rows[0][name], bool)
+            table.add_column(name.replace("_", " "), justify="right" if right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(self._cell(name, value) for name, value in row.items()))
+        Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+    def records(self, rows: Sequence[Row]) -> None:
+        """Each row as lines of `name: value`."""
+        if self.as_json:
+            self._document({"rows": [dict(row) for row in rows]})
+            return
+        for row in rows:
+            width = max(len(name) for name in row)
+            for name, value in row.items():
+                click.echo(f"{name.replace('_', ' '):<{width}}  {_plain(value)}")
+            click.echo()
+
+    def query(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """A query's result."""
+        named = [dict(zip(columns, row, strict=True)) for row in rows]
+        if self.as_json:
+            self._document({"columns": list(columns), "rows": named})
+        else:
+            self.table(f"{len(rows)} rows", named, empty="No rows.")
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """One JSON document, in JSON mode only."""
+        if self.as_json:
+            self._document(document)
+
+    def say(self, text: str = "") -> None:
+        """A line for people; in JSON mode it goes to stderr."""
+        click.echo(text, err=self.as_json)
+
+    def failure(self, error: MediaAssetsError) -> None:
+        """What went wrong, on stderr."""
+        if self.as_json:
+            self._document({"error": {"type": type(error).__name__, "message": str(error)}})
+        click.echo(click.style(f"{type(error).__name__}: ", fg="red", bold=True) + str(error), err=True)
+
+    @staticmethod
+    def _document(document: Mapping[str, Any]) -> None:
+        click.echo(json.dumps(document, default=_plain_json, ensure_ascii=False))
+
+    @staticmethod
+    def _cell(name: str, value: Any) -> str:
+        text = _plain(value)
+        colour = _COLOURS.get(text) or ("red" if name == "failed" and value else None)
+        escaped = text.replace("[", r"\[")
+        return f"[{colour}]{escaped}[/]" if colour else escaped
+
+
+class Progressbar:
+    """A progress bar over all batches of a command, on stderr, only when a terminal looks on."""
+
+    def __init__(self, output: Output) -> None:
+        self._is_shown = sys.stderr.isatty() and not output.as_json
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not self._is_shown,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Progressbar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def __call__(self, batch_id: str, n_done: int, n_items: int) -> None:
+        """Show how far a batch is."""
+        if batch_id not in self._tasks:
+            self._tasks[batch_id] = self._bar.add_task(batch_id, total=n_items)
+        self._bar.update(self._tasks[batch_id], completed=n_done, total=n_items)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return str(value)
+
+
+def _plain_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, Path):
+        return str(value)
+    return str(value)

@@ -1,0 +1,32 @@
+"""When assets run by themselves: one batch a run, the whole chain of a batch together.
+
+`AutomationCondition.on_missing()` ignores batches older than its first tick and nothing in it looks at dependencies that
+are asked for in the same tick, so the condition is built from parts. A failed batch stays as it is until it is rerun.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+_C = dg.AutomationCondition
+
+PER_BATCH = (
+    _C.missing()
+    & ~_C.in_progress()
+    & ~_C.execution_failed()
+    & ~_C.any_deps_in_progress()
+    & (~_C.any_deps_missing() | _C.any_deps_match(_C.will_be_requested()))
+).with_label("batch_is_missing_and_ready")
+
+OVER_ALL_BATCHES = (
+    (_C.any_deps_updated() | _C.missing()).since_last_handled() & ~_C.in_progress() & ~_C.any_deps_in_progress()
+).with_label("some_batch_was_updated")
+
+SENSOR = dg.AutomationConditionSensorDefinition(
+    "new_batches",
+    target=dg.AssetSelection.all(),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    emit_backfills=False,  # grouped batches would share their fate
+    minimum_interval_seconds=30,
+    description="Requests one run for each batch that is planned and missing.",
+)

@@ -1,0 +1,115 @@
+"""What an asset tells in the Dagster UI: schema and lineage of its columns, counts and pictures of a materialization.
+
+Derived from the contracts and from a batch's report; nothing is written by hand twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from media_assets.media.contact_sheet import as_markdown_image, contact_sheet
+from media_assets.stages.audit import Finding
+from media_assets.stages.report import BatchReport, StageReport
+from media_assets.tables import FRAMES_IMAGES, MANIFEST, RAW_MEDIA, TENSORS_IMAGES, TableContract
+
+Metadata = dict[str, Any]
+
+_LINEAGE: dict[str, dict[str, list[tuple[TableContract, str]]]] = {
+    RAW_MEDIA.path: {
+        name: [(MANIFEST, name)] for name in ("batch_id", "item_key", "source", "uri", "licence", "attribution")
+    }
+    | {name: [(MANIFEST, "uri")] for name in ("media_id", "mime", "size_bytes", "width_px", "height_px")},
+    FRAMES_IMAGES.path: {
+        "batch_id": [(RAW_MEDIA, "batch_id")],
+        "item_key": [(RAW_MEDIA, "item_key")],
+        "media_id": [(RAW_MEDIA, "media_id")],
+        "frame_id": [(RAW_MEDIA, "media_id"), (MANIFEST, "rotation_degrees")],
+        "blob": [(RAW_MEDIA, "media_id")],
+        "width_px": [(RAW_MEDIA, "width_px"), (RAW_MEDIA, "exif_orientation"), (MANIFEST, "rotation_degrees")],
+        "height_px": [(RAW_MEDIA, "height_px"), (RAW_MEDIA, "exif_orientation"), (MANIFEST, "rotation_degrees")],
+        "turned_degrees": [(MANIFEST, "rotation_degrees")],
+    },
+    TENSORS_IMAGES.path: {
+        "batch_id": [(FRAMES_IMAGES, "batch_id")],
+        "frame_id": [(FRAMES_IMAGES, "frame_id")],
+        "tensor": [(FRAMES_IMAGES, "blob")],
+    },
+}
+
+
+def asset_key(contract: TableContract) -> dg.AssetKey:
+    """Asset key = Delta path = contract name."""
+    return dg.AssetKey(list(contract.key))
+
+
+def column_schema(contract: TableContract) -> dg.TableSchema:
+    """The table's columns with types, units and nullability."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name,
+                type=str(kind),
+                description=contract.column_descriptions[name],
+                constraints=dg.TableColumnConstraints(nullable=name in contract.nullable),
+            )
+            for name, kind in contract.schema.items()
+        ]
+    )
+
+
+def definition_metadata(contract: TableContract) -> Metadata:
+    """What is known of a table before anything is materialized."""
+    metadata: Metadata = {
+        "dagster/column_schema": column_schema(contract),
+        "dagster/table_name": contract.name,
+        "key": ", ".join(contract.primary_key),
+        "partitions": ", ".join(contract.partition_by) or "none",
+    }
+    if lineage := column_lineage(contract):
+        metadata["dagster/column_lineage"] = lineage
+    return metadata
+
+
+def column_lineage(contract: TableContract) -> dg.TableColumnLineage | None:
+    """Which column was made from which; None when nothing is upstream."""
+    columns = _LINEAGE.get(contract.path)
+    if columns is None:
+        return None
+    return dg.TableColumnLineage(
+        {
+            name: [dg.TableColumnDep(asset_key(source), column) for source, column in sources]
+            for name, sources in columns.items()
+        }
+    )
+
+
+def batch_metadata(report: BatchReport, stage: StageReport) -> Metadata:
+    """What one materialization of one batch tells."""
+    metadata: Metadata = {
+        "dagster/partition_row_count": stage.n_rows,
+        "entered": stage.n_entered,
+        **{status: n for status, n in stage.counts.items()},
+        "bytes": stage.n_bytes,
+        "images_per_s": round(report.images_per_s, 1),
+        "seconds": round(report.seconds, 2),
+        "decode_cpu_seconds": round(report.decode_cpu_seconds, 2),
+        "downloaded": report.n_downloaded,
+        "downloaded_bytes": report.n_downloaded_bytes,
+    }
+    if stage.codes:
+        metadata["failures_by_code"] = dg.MetadataValue.json(dict(stage.codes))
+    if report.cells:
+        sheet = contact_sheet(report.cells)
+        metadata["contact_sheet"] = dg.MetadataValue.md(as_markdown_image(sheet, f"{report.batch_id} contact sheet"))
+    return metadata
+
+
+def finding_metadata(findings: Mapping[str, Finding]) -> Metadata:
+    """What a check verified, by batch."""
+    return {
+        batch_id: dg.MetadataValue.json({key: str(value) for key, value in finding.detail.items()})
+        for batch_id, finding in findings.items()
+    }

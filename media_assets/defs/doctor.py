@@ -1,0 +1,110 @@
+"""`media-assets doctor`: is this machine, store and configuration fit.
+
+Not here: the store's own checks (`lake/fitness.py`). Each check says what it found and, when it did not pass, what to do.
+"""
+
+from __future__ import annotations
+
+import io
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+from PIL import Image
+
+from media_assets.defs.resources import Settings, open_instance
+from media_assets.engine.cores import n_usable_cores
+from media_assets.engine.tasks import Work
+from media_assets.errors import MediaAssetsError
+from media_assets.lake.fitness import Verdict, examine
+from media_assets.media.still import StillRequest
+from media_assets.stages.reading import READ_STILL
+
+_PROBED = ("dagster", "deltalake", "polars", "pillow", "simplejpeg", "opencv-python-headless", "duckdb", "obstore")
+
+
+def examine_all(settings: Settings) -> Iterator[Verdict]:
+    """Every check, in the order in which trouble would be met."""
+    yield _versions()
+    yield _one_opencv()
+    yield _checked("configuration is readable", lambda: _configuration(settings))
+    yield _checked("decoders open a picture in the sandbox", lambda: _sandbox(settings))
+    yield _checked("formats can be decoded", _formats)
+    try:
+        location = settings.location()
+    except MediaAssetsError as error:
+        yield Verdict("lake's path is usable", False, str(error), "Set MEDIA_ASSETS_LAKE to another path.")
+        return
+    yield from examine(location)
+    yield _checked("Dagster instance opens", lambda: _instance(settings))
+
+
+def _versions() -> Verdict:
+    found = ", ".join(f"{name} {version(name)}" for name in _PROBED)
+    fits = (3, 11) <= sys.version_info[:2] < (3, 15)
+    return Verdict(
+        "Python and packages",
+        fits,
+        f"Python {platform.python_version()}, {n_usable_cores()} cores; {found}",
+        "Use Python 3.11 to 3.14.",
+    )
+
+
+def _one_opencv() -> Verdict:
+    """Two OpenCV packages overwrite each other's files and the last one unpacked wins."""
+    try:
+        other = version("opencv-python")
+    except PackageNotFoundError:
+        return Verdict("only one OpenCV is installed", True, f"headless {version('opencv-python-headless')}")
+    return Verdict(
+        "only one OpenCV is installed",
+        False,
+        f"opencv-python {other} beside opencv-python-headless {version('opencv-python-headless')}",
+        "pip uninstall opencv-python opencv-python-headless, then install the project again.",
+    )
+
+
+def _configuration(settings: Settings) -> Verdict:
+    names = ", ".join(spec.name for spec in settings.specs())
+    fetch = settings.fetch()
+    opened = ", ".join(fetch.policy.allowed_networks) or "public addresses only"
+    return Verdict("configuration is readable", True, f"lake {settings.location().root}; {names}; network: {opened}")
+
+
+def _sandbox(settings: Settings) -> Verdict:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((8, 8, 3), 127, np.uint8)).save(buffer, "PNG")
+    work = Work("probe", buffer.getvalue(), StillRequest(specs=settings.specs()))
+    engine = settings.engine()
+    with closing(engine.map_items(READ_STILL, [work])) as outcomes:
+        (outcome,) = list(outcomes)
+    detail = type(engine).__name__ if outcome.error is None else str(outcome.error)
+    return Verdict("decoders open a picture in the sandbox", outcome.error is None, detail, "Install the project again.")
+
+
+def _formats() -> Verdict:
+    import pillow_heif
+    from PIL import features
+
+    missing = [name for name in ("webp", "avif", "jpg", "zlib", "libtiff") if not features.check(name)]
+    detail = f"JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF by Pillow; HEIC by libheif {pillow_heif.libheif_version()}"
+    if missing:
+        detail = f"Pillow lacks {', '.join(missing)}"
+    return Verdict("formats can be decoded", not missing, detail, "Install Pillow from its wheel.")
+
+
+def _instance(settings: Settings) -> Verdict:
+    with open_instance(settings) as instance:
+        n_batches = len(instance.get_dynamic_partitions("batches"))
+        return Verdict("Dagster instance opens", True, f"{instance.root_directory}: {n_batches} batches registered")
+
+
+def _checked(check: str, verdict: Callable[[], Verdict]) -> Verdict:
+    """A check that could not even run did not pass."""
+    try:
+        return verdict()
+    except Exception as error:  # whatever a broken machine throws is a finding, not a crash
+        return Verdict(check, False, f"{type(error).__name__}: {error}", "Mend what the message names, then try again.")

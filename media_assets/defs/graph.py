@@ -1,0 +1,32 @@
+"""The whole graph: every asset, check, sensor and resource, with owners and groups laid over all specs once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from media_assets.defs import automation, images, ingest, tensors
+from media_assets.defs.resources import Settings, WorkbenchResource
+from media_assets.stages.workbench import no_progress
+
+OWNER = "team:media-platform"
+
+
+def _lay_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
+    """Owner and group of every asset: the group is the stage."""
+    return spec.replace_attributes(owners=[OWNER], group_name=spec.key.path[0], kinds=spec.kinds or {"deltalake"})
+
+
+def build_defs(settings: Settings | None = None, resources: Mapping[str, object] | None = None) -> dg.Definitions:
+    """The whole graph; tests and the command line pass their own settings and resources."""
+    assets = [ingest.manifest, ingest.item_status, images.read_images, tensors.statistics]
+    return dg.Definitions(
+        assets=assets,
+        sensors=[automation.SENSOR],
+        resources={
+            "workbench": WorkbenchResource.of(settings or Settings.from_environment()),
+            "progress": no_progress,
+            **(resources or {}),
+        },
+    ).map_resolved_asset_specs(func=_lay_policy)

@@ -1,0 +1,229 @@
+"""`raw/media`, `frames/images`, `tensors/images`: one read per item, each table selectable alone.
+
+Takes a run's batches, runs `stages.images.read_batch` on each, and reports. In a run over several batches each one
+commits and records its own materialization, so that one batch's outage leaves the others done and is the only one that
+is tried again. Not here: what a stage does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from media_assets.defs.automation import PER_BATCH
+from media_assets.defs.descriptions import asset_key, batch_metadata, definition_metadata, finding_metadata
+from media_assets.defs.partitions import BATCHES, MANIFEST_KEY
+from media_assets.defs.resources import WorkbenchResource
+from media_assets.errors import BatchError
+from media_assets.lake.delta import Provenance
+from media_assets.stages.audit import Finding
+from media_assets.stages.images import read_batch
+from media_assets.stages.report import BatchReport
+from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS, Stage
+from media_assets.stages.workbench import Progress, ReadOptions, RetryOnly, no_progress
+from media_assets.tables import ITEM_STATUS
+
+MAX_BATCHES_PER_RUN = 10
+FAILED_SHARE_WARNING = 0.05
+
+
+class ReadConfig(dg.Config):
+    """The choices of one run. `retry_items` turns it into a replay: batch id → the failed items to try again."""
+
+    refetch: bool = False
+    retry_items: dict[str, list[str]] | None = None
+
+
+_CHECKS = {
+    "contract_holds": "Every row holds the table's contract; verified before the commit.",
+    "reconciles": "Every item that entered has exactly one status, and as many rows as it says; verified before the commit.",
+}
+
+
+def _spec(stage: Stage, deps: Sequence[dg.AssetKey], kinds: set[str]) -> dg.AssetSpec:
+    contract = stage.contract
+    return dg.AssetSpec(
+        asset_key(contract),
+        deps=deps,
+        description=contract.description,
+        code_version=stage.code_version,
+        kinds=kinds,
+        metadata=definition_metadata(contract),
+        automation_condition=PER_BATCH,
+    )
+
+
+def _check_specs() -> list[dg.AssetCheckSpec]:
+    blocking = [
+        dg.AssetCheckSpec(name, asset=asset_key(stage.contract), description=told, blocking=True, partitions_def=BATCHES)
+        for stage in IMAGE_STAGES
+        for name, told in _CHECKS.items()
+    ]
+    failures = dg.AssetCheckSpec(
+        "few_items_failed",
+        asset=asset_key(RAW.contract),
+        description=f"At most {FAILED_SHARE_WARNING:.0%} of the batch became dead letters.",
+        partitions_def=BATCHES,
+    )
+    return [*blocking, failures]
+
+
+@dg.multi_asset(
+    name="read_images",
+    specs=[
+        _spec(RAW, [MANIFEST_KEY], {"deltalake", "image"}),
+        _spec(FRAMES, [asset_key(RAW.contract)], {"deltalake", "image"}),
+        _spec(TENSORS, [asset_key(FRAMES.contract)], {"deltalake", "numpy"}),
+    ],
+    check_specs=_check_specs(),
+    partitions_def=BATCHES,
+    can_subset=True,
+    backfill_policy=dg.BackfillPolicy.multi_run(MAX_BATCHES_PER_RUN),
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
+    pool="decoding",
+    required_resource_keys={"progress"},
+)
+def read_images(
+    context: dg.AssetExecutionContext, config: ReadConfig, workbench: WorkbenchResource
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Read each item of each batch once, and publish what the run selected."""
+    run = _BatchRun(context, config, workbench)
+    for batch_id in context.partition_keys:
+        run.read(batch_id)
+    yield from run.results()
+
+
+@dataclass
+class _BatchRun:
+    """One run over one or several batches."""
+
+    context: dg.AssetExecutionContext
+    config: ReadConfig
+    workbench: WorkbenchResource
+    findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
+    reports: dict[str, BatchReport] = field(default_factory=dict)
+    errors: dict[str, BatchError] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        selected = self.context.selected_asset_keys
+        self.stages = [stage for stage in IMAGE_STAGES if asset_key(stage.contract) in selected]
+        progress: Progress = self.context.resources.progress or no_progress
+        self.bench = self.workbench.create(progress)
+        self.is_range = len(self.context.partition_keys) > 1
+
+    def read(self, batch_id: str) -> None:
+        """Run the stages on one batch; a batch that an earlier attempt of this run finished is left alone."""
+        if self.is_range and self._was_done(batch_id):
+            self._repeat_metadata(batch_id)
+            return
+        try:
+            report = read_batch(self.bench, batch_id, self.stages, self._options(batch_id), self._provenance())
+        except BatchError as error:
+            self.errors[batch_id] = error
+            self.findings[batch_id] = tuple(f for f in error.findings if isinstance(f, Finding))
+            self.context.log.error(f"{batch_id}: {error}")
+            return
+        self.reports[batch_id] = report
+        self.findings[batch_id] = report.findings
+        self._record(batch_id, report)
+
+    def results(self) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        """Check results, then the materializations; or the error of the batches that failed."""
+        checks = list(self._check_results())
+        if self.errors:
+            yield from checks
+            told = "; ".join(f"{batch_id}: {error}" for batch_id, error in self.errors.items())
+            n_batches = len(self.context.partition_keys)
+            raise dg.Failure(
+                f"{len(self.errors)} of {n_batches} batches failed, the others are done. {told}",
+                metadata={batch_id: str(error) for batch_id, error in self.errors.items()},
+            )
+        for stage in self.stages:
+            key = asset_key(stage.contract)
+            of_stage = [check for check in checks if check.asset_key == key]
+            yield dg.MaterializeResult(key, metadata=self._run_metadata(stage), check_results=of_stage)
+
+    def _options(self, batch_id: str) -> ReadOptions:
+        options = self.workbench.options()
+        retry = None
+        if self.config.retry_items is not None:
+            retry = RetryOnly(frozenset(self.config.retry_items.get(batch_id, [])))
+        return ReadOptions(specs=options.specs, refetch=self.config.refetch, retry_only=retry)
+
+    def _provenance(self) -> Provenance:
+        versions = ",".join(f"{stage.name}={stage.code_version}" for stage in self.stages)
+        return Provenance(self.context.run.run_id, versions)
+
+    def _was_done(self, batch_id: str) -> bool:
+        """Whether an earlier attempt of this very run committed the batch's statuses."""
+        run = self.context.run
+        ours = {run_id for run_id in (run.run_id, run.parent_run_id, run.root_run_id) if run_id}
+        where = {"batch_id": [batch_id], "stage": [stage.name for stage in self.stages]}
+        done = self.bench.lake.scan(ITEM_STATUS, where).select("stage", "run_id").unique().collect()
+        stages_done = {stage for stage, run_id in done.iter_rows() if run_id in ours}
+        return len(stages_done) == len(self.stages)
+
+    def _record(self, batch_id: str, report: BatchReport) -> None:
+        for stage in self.stages:
+            key, metadata = asset_key(stage.contract), batch_metadata(report, report.stages[stage.contract.path])
+            if self.is_range:
+                self.context.log_event(dg.AssetMaterialization(key, partition=batch_id, metadata=metadata))
+                self.context.add_asset_metadata(metadata, asset_key=key, partition_key=batch_id)
+        self.context.log_event(
+            dg.AssetMaterialization(
+                asset_key(ITEM_STATUS),
+                partition=batch_id,
+                metadata={path: dg.MetadataValue.json(dict(stage.counts)) for path, stage in report.stages.items()},
+            )
+        )
+
+    def _repeat_metadata(self, batch_id: str) -> None:
+        """Give the materialization at the end of the run the metadata that was recorded when the batch was done."""
+        for stage in self.stages:
+            key = asset_key(stage.contract)
+            found = self.context.instance.fetch_materializations(
+                dg.AssetRecordsFilter(asset_key=key, asset_partitions=[batch_id]), limit=1
+            )
+            if found.records and (recorded := found.records[0].asset_materialization) is not None:
+                self.context.add_asset_metadata(dict(recorded.metadata), asset_key=key, partition_key=batch_id)
+
+    def _run_metadata(self, stage: Stage) -> dict[str, object]:
+        if self.is_range:
+            return {}
+        (report,) = self.reports.values()
+        return batch_metadata(report, report.stages[stage.contract.path])
+
+    def _check_results(self) -> Iterator[dg.AssetCheckResult]:
+        for stage in self.stages:
+            for name in _CHECKS:
+                found = {
+                    batch_id: finding
+                    for batch_id, findings in self.findings.items()
+                    for finding in findings
+                    if finding.table == stage.contract.path and finding.check == name
+                }
+                if found:
+                    yield dg.AssetCheckResult(
+                        passed=all(finding.passed for finding in found.values()),
+                        asset_key=asset_key(stage.contract),
+                        check_name=name,
+                        metadata=finding_metadata(found),
+                    )
+        if RAW in self.stages and self.reports:
+            yield self._few_items_failed()
+
+    def _few_items_failed(self) -> dg.AssetCheckResult:
+        stages = {batch_id: report.stages[RAW.contract.path] for batch_id, report in self.reports.items()}
+        shares = {batch_id: raw.counts["failed"] / max(raw.n_entered, 1) for batch_id, raw in stages.items()}
+        return dg.AssetCheckResult(
+            passed=max(shares.values()) <= FAILED_SHARE_WARNING,
+            asset_key=asset_key(RAW.contract),
+            check_name="few_items_failed",
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={
+                "failed_share": {batch_id: round(share, 4) for batch_id, share in shares.items()},
+                "next": "media-assets dead-letters list",
+            },
+        )

@@ -1,0 +1,79 @@
+"""Plans started from the command line: a source's items become registered batches.
+
+Not here: reading a source (`ingest/`), or what a plan does (`ingest/planning.py`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from media_assets.defs.partitions import PartitionRegistry
+from media_assets.defs.resources import Settings, open_instance
+from media_assets.ingest.folder import folder_batch_name, folder_uri, read_folder
+from media_assets.ingest.open_images.download import fetch_metadata
+from media_assets.ingest.open_images.image_urls import DEFAULT_IMAGE_URL
+from media_assets.ingest.open_images.reader import SOURCE, batch_name, read_open_images
+from media_assets.ingest.planning import PlanResult, plan_batches
+from media_assets.lake.delta import Provenance
+
+PLAN_CODE_VERSION = "1"
+
+
+def plan_open_images(
+    settings: Settings, metadata: str, split: str, count: int | None, batch_size: int, image_url: str | None
+) -> PlanResult:
+    """Plan a split of Open Images from the CSV files of a folder or a URL.
+
+    Raises:
+        PlanRefused: the files are missing or of another format, or an argument cannot be used.
+    """
+    with _local_metadata(settings, metadata, split) as folder, open_instance(settings) as instance:
+        return plan_batches(
+            settings.open_lake(),
+            PartitionRegistry(instance),
+            source=SOURCE,
+            name=batch_name(split),
+            items=read_open_images(folder, split, count, image_url or DEFAULT_IMAGE_URL),
+            batch_size=batch_size,
+            provenance=_provenance(),
+        )
+
+
+def plan_folder(settings: Settings, folder: Path, batch_size: int) -> PlanResult:
+    """Plan the files of a local folder.
+
+    Raises:
+        PlanRefused: another folder's batches already have this folder's name.
+    """
+    with open_instance(settings) as instance:
+        return plan_batches(
+            settings.open_lake(),
+            PartitionRegistry(instance),
+            source="folder",
+            name=folder_batch_name(folder),
+            items=read_folder(folder),
+            batch_size=batch_size,
+            uri_prefix=folder_uri(folder),
+            provenance=_provenance(),
+        )
+
+
+@contextmanager
+def _local_metadata(settings: Settings, metadata: str, split: str) -> Iterator[Path]:
+    """The metadata's folder; what is behind a URL is downloaded beside the lake first and kept for the next plan."""
+    if "://" not in metadata:
+        yield Path(metadata)
+        return
+    spool = settings.location().path / "spool" / "open-images"
+    spool.mkdir(parents=True, exist_ok=True)
+    fetch = settings.fetch()
+    with tempfile.TemporaryDirectory(dir=spool.parent):
+        yield fetch_metadata(metadata, split, spool, policy=fetch.policy, proxy=fetch.proxy, user_agent=fetch.user_agent)
+
+
+def _provenance() -> Provenance:
+    return Provenance(run_id=f"plan-{uuid.uuid4()}", code_version=PLAN_CODE_VERSION)

@@ -1,0 +1,142 @@
+"""Runs started from the command line: the same assets, in this process, recorded in the same Dagster instance.
+
+Not here: what a run does (`images.py`), or which dead letters are meant (`lake/overview.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import islice
+from typing import Any
+
+import dagster as dg
+
+from media_assets.defs.descriptions import asset_key
+from media_assets.defs.images import MAX_BATCHES_PER_RUN
+from media_assets.defs.graph import build_defs
+from media_assets.defs.resources import Settings
+from media_assets.errors import SetupError
+from media_assets.lake.delta import Lake
+from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
+from media_assets.stages.workbench import Progress, no_progress
+from media_assets.tables import ITEM_STATUS, TENSORS_STATISTICS
+
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How one run ended."""
+
+    run_id: str
+    batch_ids: tuple[str, ...]
+    success: bool
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts runs in this process."""
+
+    settings: Settings
+    instance: dg.DagsterInstance
+    progress: Progress = no_progress
+
+    def materialize(
+        self, batch_ids: Sequence[str], stages: Sequence[Stage] = IMAGE_STAGES, *, refetch: bool = False
+    ) -> list[RunResult]:
+        """Materialize stages of batches; neighbouring batches share a run.
+
+        Raises:
+            SetupError: a batch is not a registered partition.
+        """
+        return [self._run(keys, stages, {"refetch": refetch}) for keys in self._grouped(batch_ids)]
+
+    def replay(self, items: Mapping[str, Sequence[str]]) -> list[RunResult]:
+        """Try the failed items of these batches again: batch id → item keys."""
+        results = []
+        for keys in self._grouped(list(items)):
+            results.append(self._run(keys, IMAGE_STAGES, {"retry_items": {key: list(items[key]) for key in keys}}))
+        return results
+
+    def measure_statistics(self) -> RunResult:
+        """Materialize `tensors/statistics` over everything there is."""
+        return self._execute((), [asset_key(TENSORS_STATISTICS)], {}, {})
+
+    def _grouped(self, batch_ids: Sequence[str]) -> list[tuple[str, ...]]:
+        """Runs of neighbouring partitions, in the order of the partitions definition."""
+        ordered = list(self.instance.get_dynamic_partitions("batches"))
+        if unknown := sorted(set(batch_ids) - set(ordered)):
+            raise SetupError(
+                f"Expected registered batches, got {unknown[:5]}. Run `media-assets plan …` again: it completes what an "
+                f"interrupted plan left out."
+            )
+        groups: list[list[str]] = []
+        wanted, last = set(batch_ids), -2
+        for place, key in enumerate(ordered):
+            if key not in wanted:
+                continue
+            if place != last + 1 or len(groups[-1]) >= MAX_BATCHES_PER_RUN:
+                groups.append([])
+            groups[-1].append(key)
+            last = place
+        return [tuple(group) for group in groups]
+
+    def _run(self, keys: tuple[str, ...], stages: Sequence[Stage], config: dict[str, Any]) -> RunResult:
+        target = {"partition_key": keys[0]} if len(keys) == 1 else {"tags": {_RANGE_START: keys[0], _RANGE_END: keys[-1]}}
+        return self._execute(
+            keys, [asset_key(stage.contract) for stage in stages], {"ops": {"read_images": {"config": config}}}, target
+        )
+
+    def _execute(
+        self, keys: tuple[str, ...], selection: list[dg.AssetKey], run_config: dict[str, Any], target: dict[str, Any]
+    ) -> RunResult:
+        job = build_defs(self.settings, {"progress": self.progress}).resolve_implicit_global_asset_job_def()
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        result = job.execute_in_process(
+            run_config=run_config | quiet,
+            instance=self.instance,
+            asset_selection=selection,
+            raise_on_error=False,
+            **target,
+        )
+        return RunResult(result.run_id, keys, result.success, None if result.success else _first_error(result))
+
+
+def stages_selected(names: Sequence[str]) -> tuple[Stage, ...]:
+    """The stages of these names, in the order of the path; all of them for no name.
+
+    Raises:
+        SetupError: there is no such stage.
+    """
+    try:
+        wanted = {stage_named(name) for name in names}
+    except KeyError as error:
+        raise SetupError(str(error.args[0])) from error
+    return tuple(stage for stage in IMAGE_STAGES if stage in wanted or not wanted)
+
+
+def matching_batches(instance: dg.DagsterInstance, pattern: str) -> list[str]:
+    """Registered batches whose id matches a glob, in the order of registration."""
+    return [key for key in instance.get_dynamic_partitions("batches") if fnmatchcase(key, pattern)]
+
+
+def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
+    """Batches that have statuses at every one of these stages."""
+    names = [stage.name for stage in stages]
+    rows = lake.scan(ITEM_STATUS, {"stage": names}).select("batch_id", "stage").unique().collect()
+    counts = rows.group_by("batch_id").len()
+    return {batch_id for batch_id, n in counts.iter_rows() if n == len(names)}
+
+
+def _first_error(result: dg.ExecuteInProcessResult) -> str:
+    failures = (event.step_failure_data for event in result.all_events if event.is_step_failure)
+    for failure in islice(failures, 1):
+        if failure.user_failure_data is not None and failure.user_failure_data.description:
+            return str(failure.user_failure_data.description)
+        if failure.error is not None:
+            cause = failure.error.cause or failure.error
+            return str(cause.message).strip()
+    return "The run failed before its step began; see `dagster dev`, Runs."

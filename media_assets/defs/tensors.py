@@ -1,0 +1,55 @@
+"""`tensors/statistics`: mean and standard deviation over the whole dataset, in one pass, with its plot.
+
+Not here: the counting (`media/statistics.py`) and the streaming read (`serving/statistics.py`).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from media_assets.defs.automation import OVER_ALL_BATCHES
+from media_assets.defs.descriptions import asset_key, definition_metadata
+from media_assets.defs.resources import WorkbenchResource
+from media_assets.lake.delta import Provenance
+from media_assets.media.contact_sheet import as_markdown_image
+from media_assets.media.plots import channel_histograms_png
+from media_assets.serving.statistics import measure_statistics
+from media_assets.tables import TENSORS_IMAGES, TENSORS_STATISTICS
+
+STATISTICS_CODE_VERSION = "1"
+
+
+@dg.asset(
+    key=asset_key(TENSORS_STATISTICS),
+    deps=[asset_key(TENSORS_IMAGES)],
+    description=TENSORS_STATISTICS.description,
+    kinds={"deltalake", "polars"},
+    code_version=STATISTICS_CODE_VERSION,
+    metadata=definition_metadata(TENSORS_STATISTICS),
+    automation_condition=OVER_ALL_BATCHES,
+    check_specs=[
+        dg.AssetCheckSpec("contract_holds", asset=asset_key(TENSORS_STATISTICS), blocking=True),
+    ],
+)
+def statistics(context: dg.AssetExecutionContext, workbench: WorkbenchResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Measure every channel of every TensorSpec."""
+    lake = workbench.settings().open_lake()
+    measured = measure_statistics(lake)
+    lake.overwrite(TENSORS_STATISTICS, measured, {}, Provenance(context.run.run_id, STATISTICS_CODE_VERSION))
+    check = dg.AssetCheckResult(passed=True, check_name="contract_holds", metadata={"n_rows": measured.height})
+    return dg.MaterializeResult(metadata=_metadata(measured), check_results=[check])
+
+
+def _metadata(measured: pl.DataFrame) -> dict[str, object]:
+    metadata: dict[str, object] = {"dagster/row_count": measured.height}
+    for (spec,), channels in measured.group_by(["spec"], maintain_order=True):
+        rows = channels.sort("channel")
+        histograms = np.array(rows["histogram"].to_list(), dtype=np.int64)
+        mean, std = rows["mean"].to_numpy(), rows["std"].to_numpy()
+        plot = channel_histograms_png(histograms, mean, std, f"{spec}: {rows['n_tensors'][0]:,} tensors")
+        metadata[f"{spec} histogram"] = dg.MetadataValue.md(as_markdown_image(plot, f"channel histograms of {spec}"))
+        metadata[f"{spec} mean"] = ", ".join(f"{value:.4f}" for value in mean)
+        metadata[f"{spec} std"] = ", ".join(f"{value:.4f}" for value in std)
+    return metadata

@@ -1,0 +1,1 @@
+"""Sample media made in code, and a loopback server with switchable faults."""

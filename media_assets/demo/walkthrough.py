@@ -1,0 +1,170 @@
+"""`media-assets demo`: plan → materialize → status → replay on sample media, offline, and what to look at next.
+
+Nothing here is special to the demo but its source: a sample set in the real Open Images format, served over loopback.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from media_assets.cli_output import Output, Progressbar
+from media_assets.defs.plans import plan_open_images
+from media_assets.defs.resources import Settings, dagster_home, open_instance
+from media_assets.defs.runs import Launcher, RunResult
+from media_assets.demo.corpus import Corpus, write_corpus
+from media_assets.demo.server import SampleServer
+from media_assets.errors import SetupError
+from media_assets.lake.overview import DeadLetterFilter, batch_overview, dead_letters
+from media_assets.media.contact_sheet import contact_sheet
+from media_assets.serving.tensors import TensorReader
+from media_assets.stages.pictures import batch_cells
+from media_assets.tables import MANIFEST
+
+_MARKER = ".media-assets-demo"
+_LETTER_COLUMNS = ("item_key", "error_code", "message")
+
+
+def run_demo(directory: Path, n_images: int, output: Output) -> None:
+    """Run the whole path below a folder, which is emptied first if an earlier demo made it.
+
+    Raises:
+        SetupError: the folder holds something that no demo made, or a step failed.
+    """
+    started = time.monotonic()
+    root = _fresh(directory)
+    output.say(f"1. Make {n_images} sample photos, good, odd and broken ones, and serve them on 127.0.0.1")
+    corpus = write_corpus(root / "source", n_images=n_images)
+    with SampleServer(corpus.root) as server, dagster_home(root / "dagster_home"):
+        settings = Settings(lake=str(root / "lake"), allowed_networks="127.0.0.0/8")
+        demo = _Demo(settings, output)
+        demo.plan(corpus, server)
+        demo.materialize()
+        demo.status("3. What became of them")
+        before = demo.show_dead_letters("4. What failed, and why")
+        server.mend()
+        demo.replay(before)
+        demo.status("6. After the replay")
+        after = demo.show_dead_letters("   Still failed: these bytes are broken at the source")
+        sheets = demo.write_contact_sheets(root)
+        shape = demo.read_mini_batch()
+    seconds = time.monotonic() - started
+    demo.say_what_next(root, sheets, seconds)
+    output.document(
+        {
+            "planned": corpus.n_images,
+            "status": batch_overview(settings.open_lake()).to_dicts(),
+            "failed_before_replay": len(before),
+            "failed_after_replay": len(after),
+            "mini_batch_shape": list(shape),
+            "contact_sheets": [str(sheet) for sheet in sheets],
+            "seconds": round(seconds, 1),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class _Demo:
+    settings: Settings
+    output: Output
+
+    def plan(self, corpus: Corpus, server: SampleServer) -> None:
+        """Plan from the real CSV format."""
+        result = plan_open_images(
+            self.settings, str(corpus.metadata), "validation", None, 40, server.image_url_template
+        )
+        self.output.say(
+            f"   planned {result.n_planned} items in {len(result.batch_ids)} batches: {', '.join(result.batch_ids)}\n"
+        )
+
+    def materialize(self) -> None:
+        """Every stage of every batch, then the statistics over all of them."""
+        self.output.say("2. Materialize raw/media, frames/images, tensors/images: one read per item")
+        with self._launcher() as launcher:
+            batches = list(launcher.instance.get_dynamic_partitions("batches"))
+            self._require(launcher.materialize(batches))
+            self._require([launcher.measure_statistics()])
+        self.output.say()
+
+    def replay(self, letters: list[dict[str, Any]]) -> None:
+        """Replay every dead letter now that the server is mended."""
+        self.output.say("5. The server is mended: replay the dead letters, and only them")
+        items: dict[str, list[str]] = {}
+        for letter in letters:
+            items.setdefault(letter["batch_id"], []).append(letter["item_key"])
+        with self._launcher() as launcher:
+            self._require(launcher.replay(items))
+        self.output.say()
+
+    def status(self, title: str) -> None:
+        """Counts by batch and stage."""
+        if not self.output.as_json:
+            self.output.table(title, batch_overview(self.settings.open_lake()).to_dicts(), empty="")
+
+    def show_dead_letters(self, title: str) -> list[dict[str, Any]]:
+        """The failed items."""
+        letters = dead_letters(self.settings.open_lake(), DeadLetterFilter()).to_dicts()
+        if not self.output.as_json:
+            shown = [{name: letter[name] for name in _LETTER_COLUMNS} for letter in letters]
+            self.output.table(title, shown, empty="No dead letters.")
+        return letters
+
+    def write_contact_sheets(self, root: Path) -> list[Path]:
+        """One picture per batch."""
+        bench, sheets = self.settings.workbench(), []
+        for batch_id in bench.lake.partition_values(MANIFEST):
+            sheet = root / f"{batch_id}.jpg"
+            sheet.write_bytes(contact_sheet(batch_cells(bench, batch_id)))
+            sheets.append(sheet)
+        return sheets
+
+    def read_mini_batch(self) -> tuple[int, ...]:
+        """Shape of one normalized mini-batch."""
+        reader = TensorReader(self.settings.open_lake())
+        batch = next(iter(reader.mini_batches(16, shuffle=True, seed=0)))
+        self.output.say(
+            f"7. A shuffled mini-batch of {len(reader)} tensors: {batch.x.dtype} {batch.x.shape}, "
+            f"mean {batch.x.mean():+.2f}, std {batch.x.std():.2f}\n"
+        )
+        return tuple(batch.x.shape)
+
+    def say_what_next(self, root: Path, sheets: list[Path], seconds: float) -> None:
+        """Where to go from here."""
+        here = f"MEDIA_ASSETS_LAKE={root}/lake DAGSTER_HOME={root}/dagster_home"
+        self.output.say(f"Done in {seconds:.0f} s. Look at:")
+        for sheet in sheets:
+            self.output.say(f"  {sheet}   (failed items are marked)")
+        self.output.say("Then try, with .venv/bin on the PATH:")
+        for command in (
+            "media-assets dead-letters list",
+            "media-assets query \"SELECT mime, count(*) AS n FROM raw.media GROUP BY mime ORDER BY n DESC\"",
+            "make dev   # the same lake in the Dagster UI: asset graph, batches, thumbnails, checks",
+        ):
+            self.output.say(f"  {here} {command}")
+
+    @contextmanager
+    def _launcher(self) -> Iterator[Launcher]:
+        with Progressbar(self.output) as progress, open_instance(self.settings) as instance:
+            yield Launcher(self.settings, instance, progress)
+
+    @staticmethod
+    def _require(results: list[RunResult]) -> None:
+        for result in results:
+            if not result.success:
+                raise SetupError(f"Expected the run over {result.batch_ids} to succeed, got: {result.error}")
+
+
+def _fresh(directory: Path) -> Path:
+    root = directory.absolute()
+    if root.exists() and any(root.iterdir()):
+        if not (root / _MARKER).exists():
+            raise SetupError(f"Expected an empty folder or one of an earlier demo, got {root}. Give another --directory.")
+        shutil.rmtree(root)
+    root.mkdir(parents=True, exist_ok=True)
+    (root / _MARKER).touch()
+    return root

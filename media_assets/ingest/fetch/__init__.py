@@ -1,0 +1,1 @@
+"""The guarded downloader: many URLs in, stored bodies out, one coded outcome each (see `fetch_all`)."""

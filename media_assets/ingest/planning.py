@@ -1,0 +1,296 @@
+"""Planning: items of any source become closed batches of `ingest/manifest`, each known to Dagster.
+
+Order, each step repeatable: manifest rows (one Delta commit per batch), then `BatchRegistry.register`. A plan
+that was cut short between any two steps is completed by planning again: what is in the manifest is not
+planned twice, and what is in the manifest but not registered is registered first.
+
+Two planners of one list cannot plan an item twice: each commit carries the Delta transaction `plan:{name}`
+with the batch's number as its version, on a table handle on which that number was seen to be the next. Of two
+planners the slower is refused by Delta, reads what the faster one planned, and goes on with what is left.
+
+An item key is unique among the batches of one `name` (`open-images.validation`, `folder.holiday`): two
+folders may both hold `a.jpg`. Not here: where items come from (one module per source), and Dagster itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+
+from media_assets.errors import PlanRefused
+from media_assets.ingest.known_keys import Digests, KnownKeys, digests_of, first_seen
+from media_assets.ingest.planned import PlannedItem, RejectedRow
+from media_assets.ingest.rejections import Rejections
+from media_assets.lake.delta import Lake, Provenance
+from media_assets.tables.columns import BATCH_ID
+from media_assets.tables.ingest import MANIFEST
+
+DEFAULT_BATCH_SIZE = 5000
+_N_COMMIT_RETRIES = 20  # inside one attempt, for commits of planners of other lists
+_N_BATCHES_PER_READ = 64  # bounds the item keys held as text while the manifest is read
+
+
+class BatchRegistry(Protocol):
+    """Dagster's side of a batch. Both steps of `register` are repeatable; the partition key comes last."""
+
+    def registered(self) -> set[str]:
+        """Every batch id whose registration is complete."""
+
+    def register(self, batch_id: str, n_items: int, metadata: Mapping[str, object]) -> None:
+        """Report the manifest's materialization for this batch, then add its partition key."""
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """What one plan did: `n_read = n_planned + n_already_planned + n_rejected`.
+
+    `batch_ids` are the new batches. `registered` are all whose registration was completed now: the new ones
+    and those that an earlier plan had left without.
+    """
+
+    batch_ids: tuple[str, ...]
+    registered: tuple[str, ...]
+    n_read: int
+    n_planned: int
+    n_already_planned: int
+    n_rejected: int
+
+
+class _Overtaken(Exception):  # noqa: N818 - a signal between two functions of this module
+    """Another planner of this list has planned batches up to `number` meanwhile."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def batch_id_of(name: str, number: int) -> str:
+    """Batch id of the n-th batch of a list, counted from 1: `open-images.validation.0007`."""
+    return f"{name}.{number:04d}"
+
+
+def plan_batches(
+    lake: Lake,
+    registry: BatchRegistry,
+    *,
+    source: str,
+    name: str,
+    items: Iterable[PlannedItem | RejectedRow],
+    provenance: Provenance,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    uri_prefix: str | None = None,
+) -> PlanResult:
+    """Plan what is new in a list into new batches, and register every batch of the list that is not
+    registered yet.
+
+    Planning the same list again changes nothing; a grown list adds batches and leaves the others as they are.
+    Of equal item keys the first wins; repeats count as already planned. Memory: one batch, and 16 bytes per
+    planned item.
+
+    Args:
+        source: the manifest's `source`, such as `open-images`.
+        name: what batch ids begin with, such as `open-images.validation`.
+        batch_size: items per batch, at least 1; the last batch of a plan may be smaller.
+        uri_prefix: what every uri of this name must begin with, where one name could be taken by two places.
+
+    Raises:
+        PlanRefused: the name or the size cannot be used, or the name is taken by another place.
+        ContractBroken: an item breaks the manifest's contract; the batches before it are planned.
+    """
+    _require_usable(name, batch_size)
+    plan = _Plan(lake, registry, source, name, provenance, batch_size)
+    plan.refuse_other_place(uri_prefix)
+    plan.complete_registrations()
+    for chunk in _chunks(items, batch_size):
+        plan.take(chunk)
+    plan.flush(is_last=True)
+    plan.rejections.publish(lake, name, provenance)
+    return plan.result()
+
+
+def _require_usable(name: str, batch_size: int) -> None:
+    if not re.fullmatch(BATCH_ID.removesuffix("$"), name):
+        raise PlanRefused(
+            f"The name of a list of batches must be letters, digits and . _ - and begin with a small letter "
+            f"or a digit, got {name!r}. Give another name."
+        )
+    if batch_size < 1:
+        raise PlanRefused(f"A batch must hold at least one item, got a batch size of {batch_size}.")
+
+
+def _chunks(
+    items: Iterable[PlannedItem | RejectedRow], n_items: int
+) -> Iterator[list[PlannedItem | RejectedRow]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, n_items)):
+        yield chunk
+
+
+class _Plan:
+    """One run of the planner: what is known, what waits for its batch, and what was counted."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        registry: BatchRegistry,
+        source: str,
+        name: str,
+        provenance: Provenance,
+        batch_size: int,
+    ) -> None:
+        self.lake, self.registry, self.provenance = lake, registry, provenance
+        self.source, self.name, self.batch_size = source, name, batch_size
+        self.rejections = Rejections()
+        self._waiting: list[PlannedItem] = []
+        self._batch_ids: list[str] = []
+        self._registered: list[str] = []
+        self._n_read = self._n_planned = 0
+        self._known = KnownKeys()
+        table = lake.table(MANIFEST)
+        self._number = 0 if table is None else _last_number(table, name)
+        for digests in self._planned_keys(range(1, self._number + 1)):
+            self._known.add(digests)
+
+    def refuse_other_place(self, uri_prefix: str | None) -> None:
+        """Refuse a name that another place has: its new items would pass for known ones."""
+        if uri_prefix is None or not self._number:
+            return
+        ids = [batch_id_of(self.name, 1)]
+        for uri in self.lake.scan(MANIFEST, {"batch_id": ids}).select("uri").head(1).collect()["uri"]:
+            if not uri.startswith(uri_prefix):
+                raise PlanRefused(
+                    f"Batches {self.name}.* were planned from another place (its first item is {uri}), and "
+                    f"item keys are unique inside one name only. Plan {uri_prefix} under another name."
+                )
+
+    def complete_registrations(self) -> None:
+        """Register the batches of this list that are in the manifest only."""
+        registered = self.registry.registered()
+        for batch_id in self.lake.partition_values(MANIFEST):
+            if _number_of(batch_id, self.name) is not None and batch_id not in registered:
+                self._register(self.lake.scan(MANIFEST, {"batch_id": [batch_id]}).collect())
+
+    def take(self, chunk: list[PlannedItem | RejectedRow]) -> None:
+        """Count a stretch of the list, and let its new items wait for their batch."""
+        self._n_read += len(chunk)
+        for row in chunk:
+            if isinstance(row, RejectedRow):
+                self.rejections.add(row)
+        items = [row for row in chunk if isinstance(row, PlannedItem)]
+        digests = digests_of(item.item_key for item in items)
+        is_new = first_seen(digests) & ~self._known.contains(digests)
+        self._known.add(digests[is_new])
+        self._waiting += [items[at] for at in np.flatnonzero(is_new)]
+        self.flush(is_last=False)
+
+    def flush(self, *, is_last: bool) -> None:
+        """Plan full batches; with `is_last` also what remains."""
+        while len(self._waiting) >= self.batch_size or (is_last and self._waiting):
+            batch = self._waiting[: self.batch_size]
+            number = self._number + 1
+            frame = self._manifest_rows(batch_id_of(self.name, number), batch)
+            try:
+                self._commit(frame, number)
+            except _Overtaken as overtaken:
+                self._catch_up(overtaken.number)
+                continue
+            self._number = number
+            self._waiting = self._waiting[len(batch) :]
+            self._n_planned += len(batch)
+            self._batch_ids.append(batch_id_of(self.name, number))
+            self._register(frame)
+
+    def result(self) -> PlanResult:
+        """What was done."""
+        n_already_planned = self._n_read - self._n_planned - self.rejections.n_rows
+        return PlanResult(
+            batch_ids=tuple(self._batch_ids),
+            registered=tuple(self._registered),
+            n_read=self._n_read,
+            n_planned=self._n_planned,
+            n_already_planned=n_already_planned,
+            n_rejected=self.rejections.n_rows,
+        )
+
+    def _manifest_rows(self, batch_id: str, batch: list[PlannedItem]) -> pl.DataFrame:
+        shared = {"batch_id": batch_id, "source": self.source, "planned_at": datetime.now(UTC)}
+        return MANIFEST.frame([item.row() | shared | {"position": at} for at, item in enumerate(batch)])
+
+    def _commit(self, frame: pl.DataFrame, number: int) -> None:
+        """Append the rows of batch `number`, if and only if it is the next one of its list.
+
+        The number is read and the rows are written on one table handle: a rival's commit in between carries
+        the same transaction id, so Delta refuses ours, and the next attempt sees the rival's number.
+        """
+        MANIFEST.require(frame)
+        app_id = _app_id(self.name)
+
+        def write(table: DeltaTable, commit_id: str) -> None:
+            if (last := _last_number(table, self.name)) != number - 1:
+                raise _Overtaken(last)
+            write_deltalake(
+                table,
+                frame,
+                mode="append",
+                commit_properties=CommitProperties(
+                    custom_metadata=self.provenance.commit_metadata(commit_id),
+                    max_commit_retries=_N_COMMIT_RETRIES,
+                    app_transactions=[Transaction(app_id, number)],
+                ),
+                writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
+            )
+
+        self.lake.commit(MANIFEST, write)
+
+    def _catch_up(self, number: int) -> None:
+        """Learn what another planner of this list has planned, and wait with the rest only."""
+        foreign = KnownKeys()
+        for digests in self._planned_keys(range(self._number + 1, number + 1)):
+            foreign.add(digests)
+            self._known.add(digests)
+        is_foreign = foreign.contains(digests_of(item.item_key for item in self._waiting))
+        self._waiting = [self._waiting[at] for at in np.flatnonzero(~is_foreign)]
+        self._number = number
+
+    def _planned_keys(self, numbers: range) -> Iterator[Digests]:
+        for start in range(numbers.start, numbers.stop, _N_BATCHES_PER_READ):
+            some = numbers[start - numbers.start :][:_N_BATCHES_PER_READ]
+            where = {"batch_id": [batch_id_of(self.name, number) for number in some]}
+            yield digests_of(self.lake.scan(MANIFEST, where).select("item_key").collect()["item_key"])
+
+    def _register(self, frame: pl.DataFrame) -> None:
+        """Register a batch by its rows, so that a repeat after a crash says the same as the first try."""
+        batch_id = str(frame["batch_id"][0])
+        in_order = frame.sort("position")
+        metadata: dict[str, object] = {
+            "source": str(frame["source"][0]),
+            "first_item": str(in_order["item_key"][0]),
+            "last_item": str(in_order["item_key"][-1]),
+            "n_labels": int(frame["labels"].list.len().sum()),
+            "planned_at": frame["planned_at"][0].isoformat(),
+        }
+        self.registry.register(batch_id, frame.height, metadata)
+        self._registered.append(batch_id)
+
+
+def _app_id(name: str) -> str:
+    return f"plan:{name}"
+
+
+def _number_of(batch_id: str, name: str) -> int | None:
+    found = re.fullmatch(rf"{re.escape(name)}\.([0-9]{{4,}})", batch_id)
+    return int(found[1]) if found else None
+
+
+def _last_number(table: DeltaTable, name: str) -> int:
+    """Number of the newest batch of a list: of its transaction, or of its rows should those be ahead."""
+    numbers = [_number_of(partition["batch_id"], name) or 0 for partition in table.partitions()]
+    return max([table.transaction_version(_app_id(name)) or 0, *numbers])

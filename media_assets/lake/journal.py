@@ -1,0 +1,67 @@
+"""What a run has fetched for a batch so far, so that a killed run does not download it again.
+
+One line per stored blob, appended after the blob is durable and dropped once the batch's statuses are committed. A torn
+last line (the process died while writing it) is ignored. Not here: the outcome of an item (`ingest/item_status`).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from media_assets.lake.location import LakeLocation
+
+
+class JournalEntry(msgspec.Struct, frozen=True):
+    """One item whose bytes are a blob now."""
+
+    item_key: str
+    uri: str
+    media_id: str
+    size_bytes: int
+    fetched_at: datetime
+
+
+@dataclass(frozen=True)
+class FetchJournal:
+    """The journal of one batch."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, location: LakeLocation, batch_id: str) -> FetchJournal:
+        """The journal of a batch in a local lake."""
+        return cls(location.path / "journals" / f"{batch_id}.jsonl")
+
+    def entries(self) -> dict[str, JournalEntry]:
+        """Item key to its latest entry."""
+        try:
+            lines = self.path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return {}
+        found: dict[str, JournalEntry] = {}
+        for line in lines:
+            try:
+                entry = msgspec.json.decode(line, type=JournalEntry)
+            except msgspec.MsgspecError:
+                continue  # torn by a kill: the item is simply fetched again
+            found[entry.item_key] = entry
+        return found
+
+    def append(self, entry: JournalEntry) -> None:
+        """Add one entry with a single append, so that neither a kill nor a second run can tear an earlier line."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            # The leading line break ends whatever a killed writer left half-written.
+            os.write(handle, b"\n" + msgspec.json.encode(entry) + b"\n")
+        finally:
+            os.close(handle)
+
+    def clear(self) -> None:
+        """Forget everything: the batch's statuses are committed."""
+        self.path.unlink(missing_ok=True)

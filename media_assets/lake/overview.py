@@ -1,0 +1,72 @@
+"""What the lake says of its batches: counts by stage, and the dead letters. Read only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+
+import polars as pl
+
+from media_assets.lake.delta import Lake
+from media_assets.lake.sql import open_sql
+from media_assets.tables import ITEM_STATUS, MANIFEST
+from media_assets.tables.columns import Status
+
+STAGES = ("raw.media", "frames.images", "tensors.images")
+
+
+def batch_overview(lake: Lake) -> pl.DataFrame:
+    """One row per batch and stage: expected, one column per status, and pending.
+
+    `expected` of the first stage is the manifest's count; of a later stage, what the stage before let through.
+    `pending` is what entered and has no status yet; it is 0 once the stage is done.
+    """
+    planned = lake.scan(MANIFEST).group_by("batch_id").len("planned").sort("batch_id").collect()
+    counted = lake.scan(ITEM_STATUS).group_by("batch_id", "stage", "status").len("n").collect()
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for batch_id, stage, status, n in counted.iter_rows():
+        counts.setdefault((batch_id, stage), {})[status] = n
+    rows = []
+    for batch_id, expected in planned.iter_rows():
+        for stage in STAGES:
+            by_status = counts.get((batch_id, stage), {})
+            row = {"batch_id": batch_id, "stage": stage, "expected": expected}
+            row |= {status.value: by_status.get(status.value, 0) for status in Status}
+            rows.append(row | {"pending": expected - sum(by_status.values())})
+            expected = sum(n for status, n in by_status.items() if Status(status).goes_on)
+    schema = ["batch_id", "stage", "expected", *(status.value for status in Status), "pending"]
+    return pl.DataFrame(rows, schema=schema, orient="row") if rows else pl.DataFrame(schema=schema)
+
+
+@dataclass(frozen=True)
+class DeadLetterFilter:
+    """Which dead letters are meant; every given part must match. `batch` is a glob."""
+
+    stage: str | None = None
+    code: str | None = None
+    batch: str | None = None
+    item: str | None = None
+    older_than: timedelta | None = None
+
+    def matches_batch(self, batch_id: str) -> bool:
+        """Whether a batch is meant."""
+        return self.batch is None or fnmatchcase(batch_id, self.batch)
+
+
+def dead_letters(lake: Lake, wanted: DeadLetterFilter, now: datetime | None = None) -> pl.DataFrame:
+    """The rows of `marts.dead_letters` that match, oldest failure first."""
+    with open_sql(lake) as sql:
+        letters = sql.sql("SELECT * FROM marts.dead_letters").pl()
+    if wanted.stage:
+        letters = letters.filter(pl.col("stage") == wanted.stage.replace("/", "."))
+    if wanted.code:
+        letters = letters.filter(pl.col("error_code") == wanted.code)
+    if wanted.item:
+        letters = letters.filter(pl.col("item_key") == wanted.item)
+    if wanted.older_than is not None:
+        letters = letters.filter(pl.col("last_failed_at") <= (now or datetime.now(UTC)) - wanted.older_than)
+    if wanted.batch:
+        meant = [batch for batch in letters["batch_id"].unique().to_list() if wanted.matches_batch(batch)]
+        letters = letters.filter(pl.col("batch_id").is_in(meant))
+    return letters.sort("last_failed_at", "stage", "batch_id", "item_key")

@@ -1,0 +1,69 @@
+"""DuckDB over every table of the lake, each as `stage.table`, and the models of `dbt_like_sql/` as views over them.
+
+Scans are lazy: filters and projections reach the Delta files. A query can read the lake's tables and nothing else: no
+file, no network, no Python variable, no configuration. Not here: writing anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any
+
+import duckdb
+
+from media_assets.errors import QueryRefused
+from media_assets.lake.delta import Lake
+from media_assets.tables import ALL_TABLES
+
+
+@contextmanager
+def open_sql(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A locked-down connection in which every table and model is a view."""
+    connection = duckdb.connect(":memory:")
+    try:
+        connection.execute("SET python_enable_replacements = false")
+        connection.execute("SET TimeZone = 'UTC'")
+        for contract in ALL_TABLES:
+            stage, table = contract.key
+            connection.register(f"__{stage}_{table}", lake.scan(contract))
+            connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{stage}"')
+            connection.execute(f'CREATE VIEW "{stage}"."{table}" AS SELECT * FROM "__{stage}_{table}"')
+        for schema, name, select in models():
+            connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+            connection.execute(f'CREATE VIEW "{schema}"."{name}" AS {select}')
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+    finally:
+        connection.close()
+
+
+def run_query(lake: Lake, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Column names and rows of one read-only statement.
+
+    Raises:
+        QueryRefused: the statement is not valid, or asks for more than the lake's tables.
+    """
+    with open_sql(lake) as connection:
+        try:
+            relation = connection.sql(sql)
+            return ([], []) if relation is None else (list(relation.columns), relation.fetchall())
+        except duckdb.Error as error:
+            raise QueryRefused(
+                f"Expected one SELECT over the lake's tables ({', '.join(c.name for c in ALL_TABLES)}, "
+                f"{', '.join(f'{schema}.{name}' for schema, name, _ in models())}), got: {error}"
+            ) from error
+
+
+def models() -> list[tuple[str, str, str]]:
+    """(schema, name, SELECT) of every model, in alphabetical order."""
+    found = []
+    for folder in sorted(files("dbt_like_sql").iterdir(), key=lambda entry: entry.name):
+        if not folder.is_dir() or folder.name.startswith(("_", ".")):
+            continue
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if entry.name.endswith(".sql"):
+                found.append((folder.name, entry.name.removesuffix(".sql"), entry.read_text(encoding="utf-8")))
+    return found

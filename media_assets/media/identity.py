@@ -1,0 +1,22 @@
+"""Names that follow from content alone, so that every machine and every re-run gives the same ones."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def media_id(data: bytes) -> str:
+    """SHA-256 of the bytes, 64 lower-case hex digits; also the name of their blob."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def frame_id(media_id: str, pts_ns: int = 0, turned_degrees: int = 0) -> str:
+    """Name of one still of a medium: 32 lower-case hex digits.
+
+    The first 128 bits of the SHA-256 of the ASCII text ``frame/1:{media_id}:{pts_ns}:{turned_degrees}``, with
+    both numbers in decimal. `pts_ns` is media time in nanoseconds (0 for stills); `turned_degrees` is the
+    clockwise turn that the manifest asked for, because the same file turned otherwise is another picture.
+    The leading ``1`` is the version of this rule.
+    """
+    text = f"frame/1:{media_id}:{pts_ns}:{turned_degrees}"
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]

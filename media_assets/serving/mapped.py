@@ -1,0 +1,193 @@
+"""Byte values of a Parquet column where they lie: mapped, or spilled once to a scratch file and mapped there.
+
+A PLAIN byte array is a 4-byte little-endian length, then the value. Values of one size, uncompressed, without
+a dictionary and on one page a row group therefore stand at a constant stride (Parquet format: `Encodings.md`,
+`BYTE_ARRAY`), and the column can be read without decoding it. A column in any other layout is decoded once
+into a scratch file of the same form. Not here: which files there are and what their rows mean (`files.py`).
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from media_assets.errors import ContractBroken, LakeUnfit
+
+_LENGTH = struct.Struct("<I")
+_MAX_PAGE_HEADER_BYTES = 4096
+_ROWS_AT_ONCE = 64  # decoded together: bounds the memory of the fallback
+
+Starts = npt.NDArray[np.int64]
+
+
+class NotMappedError(ValueError):
+    """The column is not laid out at a constant stride; decode it instead."""
+
+
+class ValueBuffer:
+    """A mapped file in which every value stands behind its own length.
+
+    The mapping outlives the file's name, so that replacing or vacuuming a file never breaks an open reader on
+    a POSIX disk. It holds no file descriptor, so that thousands of files can stay open.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._buffer = map_file(path)
+        self._bytes = memoryview(self._buffer)
+
+    def length_before(self, start: int) -> int:
+        """The length that stands before the value at this byte; -1 where the file has no such place."""
+        if not _LENGTH.size <= start <= len(self._bytes):
+            return -1
+        return int(_LENGTH.unpack_from(self._bytes, start - _LENGTH.size)[0])
+
+    def array(self, start: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        """A read-only view of the value at this byte.
+
+        Every value is held against its own stored length: a view of anything but one whole value is refused.
+
+        Raises:
+            ContractBroken: the stored value does not have as many bytes as its shape and type need.
+        """
+        needed_bytes = dtype.itemsize * math.prod(shape)
+        if (n_bytes := self.length_before(start)) != needed_bytes:
+            raise ContractBroken(_wrong_size(str(self._path), needed_bytes, n_bytes))
+        view: npt.NDArray[Any] = np.ndarray(shape, dtype, self._buffer, start)
+        return view
+
+
+def map_file(path: Path) -> pa.Buffer:
+    """The whole file as read-only memory, without a file descriptor and without reading it ahead.
+
+    A mapped file can be replaced and deleted, but must not be truncated (the kernel would end the process).
+    """
+    with pa.memory_map(str(path)) as file:
+        n_bytes = file.size()
+        first = file.read_buffer(1)
+        file.seek(n_bytes - 1)
+        last = file.read_buffer(1)
+    if last.address - first.address != n_bytes - 1:
+        raise NotMappedError(f"{path}: expected one mapping of the whole file")
+    # Reading all bytes as one buffer would ask the kernel to load the file; one byte keeps the mapping alive
+    # as well.
+    return pa.foreign_buffer(first.address, n_bytes, base=first)
+
+
+def value_starts(metadata: pq.FileMetaData, column: str, n_bytes: int, buffer: ValueBuffer) -> Starts:
+    """Where each of the file's values starts, in row order, if all have `n_bytes` and lie at a constant
+    stride.
+
+    Judged by the footer and by the first value of each row group; `ValueBuffer.array` judges every value when
+    read.
+
+    Raises:
+        NotMappedError: the column is compressed, encoded, uneven, on several pages, or holds nulls.
+    """
+    position = _column_position(metadata, column)
+    stride = _LENGTH.size + n_bytes
+    starts = []
+    for number in range(metadata.num_row_groups):
+        chunk = metadata.row_group(number).column(position)
+        header_bytes = chunk.total_compressed_size - chunk.num_values * stride
+        is_plain = set(chunk.encodings) <= {"PLAIN", "RLE"} and not chunk.has_dictionary_page
+        if chunk.physical_type != "BYTE_ARRAY" or chunk.compression != "UNCOMPRESSED" or not is_plain:
+            raise NotMappedError(f"row group {number} is compressed or encoded")
+        if not 0 < header_bytes < _MAX_PAGE_HEADER_BYTES:
+            raise NotMappedError(f"row group {number} holds nulls or values that have not {n_bytes} bytes")
+        start = chunk.data_page_offset + header_bytes + _LENGTH.size
+        # With a second page, its header would shift the first value away from here.
+        if chunk.num_values and buffer.length_before(start) != n_bytes:
+            raise NotMappedError(f"row group {number} has several pages or sizes")
+        starts.append(start + stride * np.arange(chunk.num_values, dtype=np.int64))
+    return np.concatenate(starts) if starts else np.empty(0, np.int64)
+
+
+def decoded_values(parquet: pq.ParquetFile, column: str) -> Iterator[pa.Buffer]:
+    """Every value of a column in row order, whatever its layout; memory is bounded by some rows, not by the
+    file."""
+    for rows in parquet.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[column], use_threads=False):
+        for value in rows.column(0):
+            yield value.as_buffer()
+
+
+def shaped(
+    row: int, value: pa.Buffer | None, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> npt.NDArray[Any]:
+    """A decoded value as a read-only array.
+
+    Raises:
+        ContractBroken: it does not have as many bytes as its shape and type need.
+    """
+    _checked_size(row, value, dtype.itemsize * math.prod(shape))
+    return np.frombuffer(value, dtype).reshape(shape)
+
+
+def spilled(
+    parquet: pq.ParquetFile, column: str, n_bytes: npt.NDArray[np.int64], folder: Path | None
+) -> tuple[ValueBuffer, Starts]:
+    """The wanted values of a column, decoded once into a scratch file, and where each of them starts there.
+
+    Args:
+        parquet: the open file.
+        column: its binary column.
+        n_bytes: for each of the file's rows the size that its value must have, or -1 where it is not wanted.
+        folder: where the scratch file lies; None for the system's temporary folder. It has no name after this
+            call, so that nothing is left behind, whatever ends the process.
+
+    Raises:
+        LakeUnfit: the folder has no room for the values.
+        ContractBroken: a value does not have the size that its shape needs.
+    """
+    root = Path(folder or tempfile.gettempdir())
+    wanted = n_bytes >= 0
+    sizes = n_bytes[wanted] + _LENGTH.size
+    _require_room(root, int(sizes.sum()))
+    with tempfile.NamedTemporaryFile(dir=root, prefix="media-assets-", suffix=".tensors") as file:
+        for row, value in enumerate(decoded_values(parquet, column)):
+            if wanted[row]:
+                file.write(_LENGTH.pack(_checked_size(row, value, int(n_bytes[row]))))
+                file.write(value)
+        file.flush()
+        return ValueBuffer(Path(file.name)), np.cumsum(sizes) - sizes + _LENGTH.size
+
+
+def _checked_size(row: int, value: pa.Buffer | None, needed_bytes: int) -> int:
+    n_bytes = 0 if value is None else value.size
+    if n_bytes != needed_bytes:
+        raise ContractBroken(_wrong_size(f"row {row}", needed_bytes, n_bytes))
+    return int(n_bytes)
+
+
+def _require_room(folder: Path, n_bytes: int) -> None:
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < n_bytes:
+        raise LakeUnfit(
+            f"A tensor file that is not laid out for mapping must be decoded to {folder} first: expected "
+            f"{n_bytes} free bytes there, found {free_bytes}. Materialize its batch again to restore the "
+            f"layout, or choose a larger disk (scratch=...)."
+        )
+
+
+def _column_position(metadata: pq.FileMetaData, column: str) -> int:
+    paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
+    if column not in paths:
+        raise ContractBroken(f"Expected a column {column!r} in every file of the table, found {paths}.")
+    return paths.index(column)
+
+
+def _wrong_size(where: str, needed_bytes: int, n_bytes: int) -> str:
+    return (
+        f"{where}: expected a tensor of {needed_bytes} bytes, as its shape and type say, found {n_bytes}. "
+        f"Materialize tensors/images of that batch again."
+    )

@@ -1,0 +1,297 @@
+"""The training reader: mini-batches of normalized arrays from `tensors/images`, in an order that depends on
+the rows, the seed and the epoch alone.
+
+Not here: the affine map (`normalization.py`), the numbered rows (`rows.py`), files and their layout
+(`files.py`, `mapped.py`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from media_assets.errors import NotMaterialized, SetupError
+from media_assets.lake.delta import Lake
+from media_assets.serving.files import TensorTable, lake_of, open_table
+from media_assets.serving.normalization import (
+    MEASURED,
+    Layout,
+    MeanStd,
+    Normalization,
+    Output,
+    coefficients,
+    placer,
+    resolved,
+)
+from media_assets.serving.rows import Numbers, index_rows
+
+
+@dataclass(frozen=True)
+class MiniBatch:
+    """Some samples: `x[i]` is frame `frame_ids[i]` of ingest batch `batch_ids[i]`, number `numbers[i]` of the
+    reader.
+
+    `x` has the reader's type and shape (n, 3, h, w) for `nchw`, (n, h, w, 3) for `nhwc`; channels are R, G,
+    B.
+    """
+
+    numbers: Numbers
+    frame_ids: npt.NDArray[np.str_]
+    batch_ids: npt.NDArray[np.str_]
+    x: npt.NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def as_torch(self) -> Any:
+        """`x` as a torch tensor on the same memory.
+
+        Raises:
+            SetupError: torch is not installed.
+        """
+        try:
+            torch = importlib.import_module("torch")
+        except ImportError as error:
+            raise SetupError(
+                "as_torch() needs torch, which is not installed: pip install torch, or use x."
+            ) from error
+        return torch.from_numpy(self.x)
+
+
+class TensorReader:
+    """All tensors of one spec of one table version; `len(reader)` samples, numbered by (batch_id, frame_id).
+
+    Two lakes with equal rows give equal mini-batches, however the rows lie in files and in whatever order
+    they came. The version is fixed when the reader opens: batches replaced later do not show until a new
+    reader is opened, and their old files stay readable until a vacuum. A reader can be pickled and forked
+    (each process opens its own).
+
+    Args:
+        lake: the lake, or its folder or URL.
+        spec: name of the TensorSpec; None where the table holds only one.
+        batches: only these ingest batches; None for all.
+        layout: `nchw` or `nhwc`, whatever the stored layout. The stored one (mostly hwc) is the faster.
+        normalization: None as stored; a preset's name; "measured" for the figures in `tensors/statistics`; or
+            (mean, std) per channel in 0..1. Floats are stored normalized; they can be normalized anew only
+            where the spec's name ends in the preset that they were stored with.
+        dtype: `float32` or `float16` (normalized), or `uint8` (as stored, not normalized).
+        version: version of the Delta table; None for the newest.
+        scratch: folder for decoding files that cannot be mapped; None for the system's temporary folder.
+
+    Raises:
+        NotMaterialized: no table, version, spec, batch or statistics of that name.
+        LakeUnfit: the table uses deletion vectors or column mapping.
+        ContractBroken: rows of the spec disagree on how they are stored, or a frame is there twice.
+        ValueError: an argument outside its values, or `spec` left out with several to choose from.
+    """
+
+    def __init__(
+        self,
+        lake: Lake | str | Path,
+        spec: str | None = None,
+        batches: Sequence[str] | None = None,
+        *,
+        layout: Layout = "nchw",
+        normalization: Normalization = None,
+        dtype: Output = "float32",
+        version: int | None = None,
+        scratch: Path | None = None,
+    ) -> None:
+        _require_choice("layout", layout, get_args(Layout))
+        _require_choice("dtype", dtype, get_args(Output))
+        if dtype == "uint8" and normalization is not None:
+            raise ValueError(
+                f"dtype='uint8' gives the stored values: expected no normalization, got {normalization!r}"
+            )
+        table = open_table(lake_of(lake), batches, version)
+        self.spec = spec or _only_spec(table)
+        self.version = table.version
+        self.layout, self.dtype = layout, dtype
+        self._rows = index_rows(table, self.spec, scratch)
+        self._require_batches(batches)
+        self.normalization: MeanStd = resolved(normalization, self._rows.form, table.lake)
+        factors = coefficients(self._rows.form, normalization, self.normalization)
+        self._place = placer(self._rows.form, factors, layout, dtype)
+        kept = self.normalization if normalization == MEASURED else normalization
+        self._arguments = (table.lake, self.spec, batches, layout, kept, dtype, table.version, scratch)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, self._arguments
+
+    @property
+    def frame_ids(self) -> npt.NDArray[np.str_]:
+        """The frame of every sample, by number."""
+        return self._rows.frame_ids()
+
+    @property
+    def batch_ids(self) -> npt.NDArray[np.str_]:
+        """The ingest batch of every sample, by number."""
+        return self._rows.batch_ids()
+
+    @property
+    def n_mapped_files(self) -> int:
+        """Files that are read where they lie."""
+        return self._rows.n_mapped_files
+
+    @property
+    def n_fallback_files(self) -> int:
+        """Files that must be decoded first, because something rewrote them in another layout or they are not
+        local."""
+        return self._rows.n_fallback_files
+
+    def __getitem__(
+        self, key: int | np.integer[Any] | slice | Sequence[int] | npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
+        """One sample for a number, a stack of them for a slice or an array of numbers.
+
+        Raises:
+            IndexError: a number outside the reader.
+            ValueError: a stack of samples of different shapes.
+        """
+        every = np.arange(len(self), dtype=np.int64)
+        if isinstance(key, (int, np.integer)):
+            numbers = every[key : key + 1 or None]
+            if not len(numbers):
+                raise IndexError(f"Expected a number below {len(self)}, got {key}.")
+            return self._single(numbers)
+        return self._filled(every[key])
+
+    def mini_batches(
+        self,
+        size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        epoch: int = 0,
+        drop_last: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+        reuse_buffer: bool = False,
+    ) -> Iterator[MiniBatch]:
+        """One pass over the samples.
+
+        Args:
+            size: samples in a mini-batch; the last one may be smaller.
+            shuffle: an order drawn from (seed, epoch): the same on every machine. Otherwise by number.
+            seed: at least 0.
+            epoch: at least 0; another number, another order.
+            drop_last: only whole mini-batches, and the same number of them on every rank.
+            rank: this process's share, from 0; the shares are disjoint and together hold every sample.
+            world_size: processes that share the pass.
+            reuse_buffer: fill one array again and again: faster, and valid only until the next mini-batch.
+
+        Raises:
+            ValueError: a number out of range, or samples of different shapes.
+        """
+        if size < 1 or not 0 <= rank < world_size or min(seed, epoch) < 0:
+            raise ValueError(
+                f"Expected size >= 1, 0 <= rank < world_size, and seed and epoch >= 0; got size {size}, rank "
+                f"{rank}, world_size {world_size}, seed {seed}, epoch {epoch}."
+            )
+        self._sample_shape()
+        order = _shuffled(len(self), seed, epoch) if shuffle else np.arange(len(self), dtype=np.int64)
+        if drop_last:
+            order = order[: len(order) // (size * world_size) * size * world_size]
+        return self._pass(order[rank::world_size], size, reuse_buffer)
+
+    def _pass(self, order: Numbers, size: int, reuse_buffer: bool) -> Iterator[MiniBatch]:
+        buffer = self._empty(min(size, len(order))) if reuse_buffer else None
+        for first in range(0, len(order), size):
+            numbers = order[first : first + size]
+            x = self._filled(numbers, None if buffer is None else buffer[: len(numbers)])
+            yield MiniBatch(numbers, self._rows.frame_ids(numbers), self._rows.batch_ids(numbers), x)
+
+    def _filled(self, numbers: Numbers, into: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+        x = self._empty(len(numbers)) if into is None else into
+        for sample, stored in zip(x, self._rows.stored(numbers), strict=True):
+            self._place(sample, stored)
+        return x
+
+    def _single(self, number: Numbers) -> npt.NDArray[Any]:
+        stored = next(iter(self._rows.stored(number)))
+        shape = _laid_out(stored.shape, self._rows.form.layout, self.layout)
+        sample = np.empty(shape, self.dtype)
+        self._place(sample, stored)
+        return sample
+
+    def _empty(self, n: int) -> npt.NDArray[Any]:
+        return np.empty((n, *self._sample_shape()), self.dtype)
+
+    def _sample_shape(self) -> tuple[int, ...]:
+        shapes = self._rows.shapes
+        if len(set(shapes)) > 1:
+            raise ValueError(
+                f"Spec {self.spec!r} holds samples of {len(set(shapes))} shapes, such as "
+                f"{sorted(set(shapes))[:3]}, which do not stack: read them one by one (reader[i]), or use a "
+                f"spec with a fixed size."
+            )
+        return _laid_out(shapes[0], self._rows.form.layout, self.layout)
+
+    def _require_batches(self, batches: Sequence[str] | None) -> None:
+        if missing := sorted(set(batches or ()) - set(np.unique(self.batch_ids).tolist())):
+            raise NotMaterialized(
+                f"Expected tensors of spec {self.spec!r} in every batch asked for, found none in "
+                f"{missing[:5]} ({len(missing)} batches): materialize tensors/images for them, or leave them "
+                f"out."
+            )
+
+
+def _reopened(
+    lake: Lake,
+    spec: str,
+    batches: Sequence[str] | None,
+    layout: Layout,
+    normalization: Normalization,
+    dtype: Output,
+    version: int,
+    scratch: Path | None,
+) -> TensorReader:
+    return TensorReader(
+        lake,
+        spec,
+        batches,
+        layout=layout,
+        normalization=normalization,
+        dtype=dtype,
+        version=version,
+        scratch=scratch,
+    )
+
+
+def _shuffled(n: int, seed: int, epoch: int) -> Numbers:
+    """A permutation made of raw generator bits, whose stream numpy never changes (that of `permutation` it
+    may)."""
+    bits = np.random.PCG64(np.random.SeedSequence([seed, epoch])).random_raw(n)
+    return np.argsort(bits, kind="stable")
+
+
+def _only_spec(table: TensorTable) -> str:
+    specs = table.specs()
+    if not specs:
+        raise NotMaterialized(
+            f"Expected tensors in {table.lake.location.root}, found none (version {table.version}, batches "
+            f"asked for included): materialize tensors/images first."
+        )
+    if len(specs) > 1:
+        raise ValueError(f"The table holds {len(specs)} specs: expected spec= to name one of {specs}.")
+    return specs[0]
+
+
+def _laid_out(shape: tuple[int, ...], stored: str, layout: Layout) -> tuple[int, ...]:
+    if stored == layout.removeprefix("n"):
+        return shape
+    return (shape[2], *shape[:2]) if stored == "hwc" else (*shape[1:], shape[0])
+
+
+def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"Expected {name} to be one of {choices}, got {value!r}.")

@@ -1,0 +1,154 @@
+"""The rows of one batch, joined from what was read now and what stays from before. Pure.
+
+Not here: reading, auditing, or writing them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from media_assets.errors import ErrorCode, ItemError
+from media_assets.lake.delta import Provenance
+from media_assets.stages.intake import Intake
+from media_assets.stages.rows import Reading, StatusWriter, frame_row, raw_row, settle_duplicates
+from media_assets.stages.stage import FRAMES, RAW, TENSORS, Stage
+from media_assets.tables.columns import Status
+
+Row = dict[str, Any]
+
+
+@dataclass
+class StageRows:
+    """What one stage will publish of a batch (tensors' bytes apart: those are on disk already)."""
+
+    stage: Stage
+    entered: tuple[str, ...]
+    statuses: list[Row] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    frame_ids: dict[str, str] = field(default_factory=dict)  # item key → frame_id, for frames and tensors
+
+    @property
+    def going_on(self) -> tuple[str, ...]:
+        """Item keys that enter the next stage."""
+        return tuple(row["item_key"] for row in self.statuses if Status(row["status"]).goes_on)
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Joins readings and past into the rows of each selected stage."""
+
+    intake: Intake
+    readings: dict[str, Reading]
+    versions: dict[str, str]
+    n_specs: int
+    provenance: Provenance
+    now: datetime
+
+    def stages(self, selected: Sequence[Stage]) -> list[StageRows]:
+        """The rows of every selected stage, in the order of the path."""
+        make = {RAW.name: self._raw, FRAMES.name: self._frames, TENSORS.name: self._tensors}
+        entered, done = tuple(self.intake.entered), []
+        for stage in selected:
+            rows = StageRows(stage, entered)
+            make[stage.name](rows, self._writer(stage))
+            done.append(rows)
+            entered = rows.going_on
+        return done
+
+    def _writer(self, stage: Stage) -> StatusWriter:
+        intake = self.intake
+        return StatusWriter(
+            stage, self.versions[stage.name], intake.batch_id, intake.past, self.provenance, self.now
+        )
+
+    def _read_now(self, rows: StageRows) -> Iterator[Reading]:
+        """Readings of the items that entered, in batch order; what went wrong before it was read is missing."""
+        return (self.readings[key] for key in rows.entered if key in self.readings)
+
+    def _carried(self, rows: StageRows) -> Iterator[str]:
+        return (key for key in rows.entered if key in self.intake.carried)
+
+    def _raw(self, rows: StageRows, write: StatusWriter) -> None:
+        repeats = settle_duplicates(self._good_media())
+        for reading in self._read_now(rows):
+            if reading.error is not None:
+                rows.statuses.append(write.failed(reading.key, reading.error, reading.media_id))
+            elif reading.key in repeats:
+                rows.statuses.append(self._repeat(write, reading.key, repeats[reading.key], reading.media_id))
+            else:
+                rows.statuses.append(write.done(reading.key, Status.ACCEPTED, 1, reading.media_id))
+                rows.rows.append(raw_row(reading))
+        for key in self._carried(rows):
+            before = write.carried(key)
+            assert before is not None, "only settled items are carried"
+            if key in repeats and Status(before["status"]).goes_on:  # an earlier twin came back: a clean run's verdict
+                before = self._repeat(write, key, repeats[key], before["blob"])
+            rows.statuses.append(before)
+            if Status(before["status"]).goes_on:
+                rows.rows.append(self.intake.past.media[key])
+
+    def _good_media(self) -> Iterator[tuple[int, str, str]]:
+        for key, entry in self.intake.entered.items():
+            reading = self.readings.get(key)
+            if reading is not None and reading.error is None and reading.media_id is not None:
+                yield entry.position, key, reading.media_id
+            elif key in self.intake.carried:
+                before = self.intake.past.status(RAW, key)
+                if before is not None and before["status"] in _GOOD and before["blob"] is not None:
+                    yield entry.position, key, before["blob"]
+
+    @staticmethod
+    def _repeat(write: StatusWriter, key: str, original: str, blob: str | None) -> Row:
+        return write.done(key, Status.DUPLICATE, 0, blob, f"The same bytes as item {original!r} of this batch.")
+
+    def _frames(self, rows: StageRows, write: StatusWriter) -> None:
+        for reading in self._read_now(rows):
+            if (error := _read_error(reading, reading.frame is None)) is not None:
+                rows.statuses.append(write.failed(reading.key, error, reading.media_id))
+                continue
+            assert reading.frame is not None
+            converted = ", ".join(reading.frame.conversions)
+            status = Status.CONVERTED if converted else Status.ACCEPTED
+            rows.statuses.append(write.done(reading.key, status, 1, reading.frame_blob, converted or None))
+            row = frame_row(reading)
+            rows.rows.append(row)
+            rows.frame_ids[reading.key] = row["frame_id"]
+        for key in self._carried(rows):
+            if (before := write.carried(key)) is None:
+                continue
+            rows.statuses.append(before)
+            if Status(before["status"]).goes_on:
+                rows.rows.append(self.intake.past.frames[key])
+                rows.frame_ids[key] = self.intake.past.frames[key]["frame_id"]
+
+    def _tensors(self, rows: StageRows, write: StatusWriter) -> None:
+        for reading in self._read_now(rows):
+            if (error := _read_error(reading, reading.frame_id is None)) is not None:
+                rows.statuses.append(write.failed(reading.key, error, reading.frame_blob))
+                continue
+            assert reading.frame_id is not None
+            rows.statuses.append(write.done(reading.key, Status.ACCEPTED, self.n_specs, None))
+            rows.frame_ids[reading.key] = reading.frame_id
+        for key in self._carried(rows):
+            if (before := write.carried(key)) is None:
+                continue
+            rows.statuses.append(before)
+            if Status(before["status"]).goes_on:
+                rows.frame_ids[key] = self.intake.past.frames[key]["frame_id"]
+
+
+_GOOD = frozenset({Status.ACCEPTED, Status.CONVERTED, Status.DUPLICATE})
+
+
+def _read_error(reading: Reading, is_missing: bool) -> ItemError | None:
+    if reading.error is None and is_missing:
+        return ItemError(ErrorCode.DECODER_CRASHED, "Expected a picture from the decoder, got none. Replay the item.")
+    return reading.error
+
+
+def all_statuses(stages: Collection[StageRows]) -> list[Row]:
+    """The status rows of every stage."""
+    return [row for stage in stages for row in stage.statuses]

@@ -1,0 +1,197 @@
+"""The image path over one batch: take in → read → assemble → audit → commit.
+
+This is the whole of promise "nothing is silent, status last" in one page. Not here: Dagster (`defs/`), decoding
+(`media/`), downloading (`ingest/fetch/`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from media_assets.errors import ContractBroken, Outage, ReconciliationBroken
+from media_assets.lake.delta import Provenance
+from media_assets.lake.journal import FetchJournal
+from media_assets.lake.parts import PartWriter
+from media_assets.media.contact_sheet import Cell
+from media_assets.stages.assemble import Assembly, StageRows
+from media_assets.stages.audit import (
+    Finding,
+    broken,
+    contract_finding,
+    reconciliation_finding,
+    status_counts,
+    status_finding,
+)
+from media_assets.stages.commit import commit_batch
+from media_assets.stages.intake import Intake, read_manifest, read_past, take_in
+from media_assets.stages.reading import BatchReader
+from media_assets.stages.report import BatchReport, StageReport
+from media_assets.stages.rows import Reading, tensor_row
+from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS, Stage
+from media_assets.stages.tensor_parts import TensorParts
+from media_assets.stages.workbench import ReadOptions, Workbench
+from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES
+
+
+def read_batch(
+    bench: Workbench, batch_id: str, selected: Collection[Stage], options: ReadOptions, provenance: Provenance
+) -> BatchReport:
+    """Run the selected stages over one batch and publish the result, or nothing.
+
+    Raises:
+        NotMaterialized: the batch is not planned, or the stage before the first selected one is not done.
+        Outage: more than `options.outage_share` of the batch failed for a retryable cause; nothing is published, what
+            was fetched stays fetched.
+        ContractBroken, ReconciliationBroken: the audit failed; nothing is published, `findings` tell what is wrong.
+    """
+    started = time.monotonic()
+    stages = [stage for stage in IMAGE_STAGES if stage in selected]
+    versions = code_versions(stages, options)
+    journal = FetchJournal.of(bench.lake.location, batch_id)
+    intake = _take_in(bench, batch_id, versions, journal, options)
+    with ExitStack() as stack:
+        parts = None
+        if TENSORS in stages:
+            parts = TensorParts(stack.enter_context(PartWriter(bench.lake, TENSORS_IMAGES, batch_id, "tensor")))
+        reader = _reader(bench, options, intake, stages[0], parts, journal)
+        readings = _read_all(reader, len(intake.entered), options.outage_share)
+        assembly = Assembly(
+            intake, readings, versions, len(options.specs), provenance, bench.now()
+        )
+        assembled = assembly.stages(stages)
+        findings = _audit(bench, intake, assembled, parts, options)
+        commit_batch(bench.lake, batch_id, assembled, parts.writer if parts else None, provenance)
+    if RAW in stages:
+        journal.clear()
+    return _report(batch_id, assembled, findings, reader, readings, parts, time.monotonic() - started)
+
+
+def code_versions(stages: Sequence[Stage], options: ReadOptions) -> dict[str, str]:
+    """Stage name → code version; the tensors' also names the specs, since another spec is another output."""
+    specs = ",".join(spec.name for spec in options.specs)
+    return {s.name: f"{s.code_version}/{specs}" if s is TENSORS else s.code_version for s in stages}
+
+
+def _take_in(
+    bench: Workbench, batch_id: str, versions: dict[str, str], journal: FetchJournal, options: ReadOptions
+) -> Intake:
+    manifest = read_manifest(bench.lake, batch_id)
+    past = read_past(bench.lake, batch_id)
+    return take_in(batch_id, manifest, past, journal.entries(), bench.blobs.size_bytes, versions, options)
+
+
+def _reader(
+    bench: Workbench,
+    options: ReadOptions,
+    intake: Intake,
+    first: Stage,
+    parts: TensorParts | None,
+    journal: FetchJournal,
+) -> BatchReader:
+    def keep_tensors(reading: Reading, tensors: tuple[bytes, ...]) -> None:
+        assert parts is not None and reading.frame_id is not None
+        size_px = reading.upright_size_px
+        for spec, tensor in zip(options.specs, tensors, strict=True):
+            parts.append(tensor_row(intake.batch_id, reading.frame_id, spec, spec.shape_for(*size_px), tensor))
+
+    return BatchReader(bench, options, intake, first, parts is not None, journal, keep_tensors)
+
+
+def _read_all(reader: BatchReader, n_entered: int, outage_share: float) -> dict[str, Reading]:
+    """Every reading by item key, unless it becomes certain that the batch is hit by an outage.
+
+    The whole batch counts, not the part seen so far: otherwise the order of a list would decide.
+    """
+    readings: dict[str, Reading] = {}
+    retryable: Counter[str] = Counter()
+    for reading in reader.readings():
+        readings[reading.key] = reading
+        if reading.error is not None and reading.error.is_retryable:
+            retryable[reading.error.code.value] += 1
+            if retryable.total() > outage_share * n_entered:
+                raise Outage(
+                    f"Batch {reader.intake.batch_id}: more than {outage_share:.0%} of {n_entered} items failed for causes "
+                    f"that may pass ({dict(retryable)}), latest: {reading.error.message} Nothing was published and what "
+                    f"was fetched stays fetched; run the batch again when the source is back."
+                )
+    return readings
+
+
+def _audit(
+    bench: Workbench, intake: Intake, stages: Sequence[StageRows], parts: TensorParts | None, options: ReadOptions
+) -> tuple[Finding, ...]:
+    findings: list[Finding] = []
+    for rows in stages:
+        contract = rows.stage.contract
+        statuses = ITEM_STATUS.frame(rows.statuses)
+        if rows.stage is TENSORS:
+            assert parts is not None
+            spec_names = [spec.name for spec in options.specs]
+            parts.settle(bench.lake, intake.batch_id, set(rows.frame_ids.values()), spec_names)
+            findings.append(parts.finding())
+            per_item = {key: parts.n_rows(frame) for key, frame in rows.frame_ids.items()}
+        else:
+            findings.append(contract_finding(contract, contract.frame(rows.rows)))
+            per_item = dict(Counter(str(row["item_key"]) for row in rows.rows))
+        findings.append(reconciliation_finding(contract, rows.entered, statuses, per_item))
+        findings.append(status_finding(statuses))
+    _refuse(broken(findings), findings)
+    return tuple(findings)
+
+
+def _refuse(violated: Sequence[Finding], findings: Sequence[Finding]) -> None:
+    if not violated:
+        return
+    told = "; ".join(map(str, violated))
+    kind = ReconciliationBroken if any(f.check == "reconciles" for f in violated) else ContractBroken
+    raise kind(f"{told}. Nothing of the batch was published; mend the producer, then run it again.", tuple(findings))
+
+
+def _report(
+    batch_id: str,
+    stages: Sequence[StageRows],
+    findings: tuple[Finding, ...],
+    reader: BatchReader,
+    readings: dict[str, Reading],
+    parts: TensorParts | None,
+    seconds: float,
+) -> BatchReport:
+    return BatchReport(
+        batch_id=batch_id,
+        stages={rows.stage.contract.path: _stage_report(rows, parts) for rows in stages},
+        findings=findings,
+        n_read=len(readings),
+        n_downloaded=reader.n_downloaded,
+        n_downloaded_bytes=reader.n_downloaded_bytes,
+        seconds=seconds,
+        decode_cpu_seconds=reader.decode_cpu_seconds,
+        cells=tuple(_cells(stages, readings, reader.options.n_thumbnails)),
+    )
+
+
+def _stage_report(rows: StageRows, parts: TensorParts | None) -> StageReport:
+    codes = Counter(row["error_code"] for row in rows.statuses if row["error_code"])
+    n_rows, n_bytes = len(rows.rows), sum(row.get("size_bytes", 0) for row in rows.rows)
+    if rows.stage is TENSORS and parts is not None:
+        n_rows, n_bytes = parts.n_rows_in_all, parts.n_bytes
+    counts = status_counts(row["status"] for row in rows.statuses)
+    return StageReport(rows.stage.contract.path, len(rows.entered), n_rows, counts, dict(codes), n_bytes)
+
+
+def _cells(stages: Sequence[StageRows], readings: dict[str, Reading], n_cells: int) -> Iterator[Cell]:
+    """Pictures of what was read, the failed ones first: they are what a person wants to see."""
+    verdicts: dict[str, tuple[str, str]] = {}
+    for rows in stages:
+        for row in rows.statuses:
+            verdicts[row["item_key"]] = (row["status"], row["error_code"] or row["item_key"])
+    shown = [reading for reading in readings.values() if reading.key in verdicts]
+    shown.sort(key=lambda r: (verdicts[r.key][0] != "failed", r.thumbnail is None, r.entry.position))
+    for reading in shown[:n_cells]:
+        status, caption = verdicts[reading.key]
+        yield Cell(reading.thumbnail, caption, status)

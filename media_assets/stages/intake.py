@@ -1,0 +1,221 @@
+"""What enters a stage, and how each item's bytes will be reached.
+
+Pure once the tables are read: manifest rows and the past in, one `Intake` out. Not here: touching the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from media_assets.errors import ErrorCode, NotMaterialized
+from media_assets.lake.delta import Lake
+from media_assets.lake.journal import JournalEntry
+from media_assets.stages.stage import FRAMES, RAW, TENSORS, Stage, stage_named
+from media_assets.stages.workbench import ReadOptions
+from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, MANIFEST, RAW_MEDIA
+from media_assets.tables.columns import Status
+
+Row = dict[str, Any]
+
+_BYTES_ARE_GOOD = frozenset({ErrorCode.DECODER_CRASHED, ErrorCode.DECODER_TIMEOUT, ErrorCode.DECODER_MEMORY})
+"""Failures that are ours, not the bytes': a replay opens the kept blob again instead of asking the source."""
+
+
+@dataclass(frozen=True)
+class KeptBytes:
+    """Bytes that need no download."""
+
+    blob: str  # what to open: the raw file, or the frame when only tensors are made
+    media_id: str
+    size_bytes: int
+    fetched_at: datetime
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One item that entered. `kept` is None when its bytes must be fetched."""
+
+    item: Row  # its manifest row
+    kept: KeptBytes | None = None
+    frame: Row | None = None  # its frames/images row, when only tensors are made
+
+    @property
+    def key(self) -> str:
+        """The item's key."""
+        return str(self.item["item_key"])
+
+    @property
+    def position(self) -> int:
+        """Place in the batch."""
+        return int(self.item["position"])
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the lake already says of a batch."""
+
+    statuses: Mapping[str, Mapping[str, Row]]  # stage name → item key → row
+    media: Mapping[str, Row]  # item key → raw/media row
+    frames: Mapping[str, Row]  # item key → frames/images row
+
+    def status(self, stage: Stage, item_key: str) -> Row | None:
+        """The status row of an item at a stage, or None."""
+        return self.statuses.get(stage.name, {}).get(item_key)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """A batch, sorted out: what will be read, and what stays as it is."""
+
+    batch_id: str
+    entered: Mapping[str, Entry]  # everything that enters the first selected stage, in batch order
+    to_read: tuple[Entry, ...]
+    carried: frozenset[str]  # item keys left untouched (a replay's neighbours, and what was erased)
+    past: Past = field(repr=False)
+
+
+def read_manifest(lake: Lake, batch_id: str) -> dict[str, Row]:
+    """The batch's manifest rows by item key, in batch order.
+
+    Raises:
+        NotMaterialized: nothing was planned under this id.
+    """
+    rows = lake.scan(MANIFEST, {"batch_id": [batch_id]}).sort("position").collect().to_dicts()
+    if not rows:
+        raise NotMaterialized(
+            f"Expected a planned batch, got {batch_id!r}, of which ingest/manifest knows nothing. "
+            f"Plan it with `media-assets plan …`; `media-assets status` lists what is planned."
+        )
+    return {row["item_key"]: row for row in rows}
+
+
+def read_past(lake: Lake, batch_id: str) -> Past:
+    """Statuses, raw files and frames of a batch as they stand (never the tensors' bytes)."""
+    here = {"batch_id": [batch_id]}
+    statuses: dict[str, dict[str, Row]] = {}
+    for row in lake.scan(ITEM_STATUS, here).collect().iter_rows(named=True):
+        statuses.setdefault(row["stage"], {})[row["item_key"]] = row
+
+    def by_item(frame: pl.LazyFrame) -> dict[str, Row]:
+        return {row["item_key"]: row for row in frame.collect().iter_rows(named=True)}
+
+    return Past(statuses, by_item(lake.scan(RAW_MEDIA, here)), by_item(lake.scan(FRAMES_IMAGES, here)))
+
+
+def take_in(
+    batch_id: str,
+    manifest: Mapping[str, Row],
+    past: Past,
+    journal: Mapping[str, JournalEntry],
+    blob_size: Callable[[str], int | None],
+    versions: Mapping[str, str],
+    options: ReadOptions,
+) -> Intake:
+    """Decide for every item whether it enters the first selected stage, and where its bytes are.
+
+    `versions` names the selected stages, in the order of the path, with the code version that each will write.
+
+    Raises:
+        NotMaterialized: the stage before the first selected one has not run for this batch.
+    """
+    first = stage_named(next(iter(versions)))
+    entered = _entered(batch_id, manifest, past, first)
+    retry = options.retry_only.item_keys if options.retry_only else None
+    carried = frozenset(
+        key
+        for key in entered
+        if (retry is not None and key not in retry and _is_settled(past, key, versions))
+        or (first is RAW and _has_status(past, key, Status.ERASED))
+    )
+    to_read = tuple(
+        _with_bytes(entry, past, journal, blob_size, first, options)
+        for key, entry in entered.items()
+        if key not in carried
+    )
+    return Intake(batch_id, entered, to_read, carried, past)
+
+
+def _entered(batch_id: str, manifest: Mapping[str, Row], past: Past, first: Stage) -> dict[str, Entry]:
+    if first is RAW:
+        return {key: Entry(item) for key, item in manifest.items()}
+    before = RAW if first is FRAMES else FRAMES
+    statuses = past.statuses.get(before.name)
+    if statuses is None:
+        raise NotMaterialized(
+            f"Expected {before.contract.path} of batch {batch_id!r} to be done before {first.contract.path}; it has no "
+            f"status yet. Materialize {before.contract.path} first, or all of them together."
+        )
+    going_on = {key for key, row in statuses.items() if Status(row["status"]).goes_on}
+    return {
+        key: Entry(item, frame=past.frames.get(key) if first is TENSORS else None)
+        for key, item in manifest.items()
+        if key in going_on
+    }
+
+
+def _with_bytes(
+    entry: Entry,
+    past: Past,
+    journal: Mapping[str, JournalEntry],
+    blob_size: Callable[[str], int | None],
+    first: Stage,
+    options: ReadOptions,
+) -> Entry:
+    media = past.media.get(entry.key)
+    if first is TENSORS:
+        frame = past.frames[entry.key]
+        kept = _from_blob(frame["blob"], blob_size, entry, past)
+    elif first is FRAMES and media is not None:
+        kept = _from_blob(media["media_id"], blob_size, entry, past)
+    else:
+        kept = None if options.refetch else _already_fetched(entry, past, journal, blob_size)
+    return Entry(entry.item, kept, entry.frame)
+
+
+def _already_fetched(
+    entry: Entry, past: Past, journal: Mapping[str, JournalEntry], blob_size: Callable[[str], int | None]
+) -> KeptBytes | None:
+    written = journal.get(entry.key)
+    if written is not None and written.uri == entry.item["uri"] and blob_size(written.media_id) == written.size_bytes:
+        return KeptBytes(written.media_id, written.media_id, written.size_bytes, written.fetched_at)
+    status = past.status(RAW, entry.key)
+    if status is None or status["blob"] is None or not _bytes_were_good(status):
+        return None
+    return _from_blob(status["blob"], blob_size, entry, past)
+
+
+def _bytes_were_good(status: Row) -> bool:
+    return status["status"] != Status.FAILED or status["error_code"] in _BYTES_ARE_GOOD
+
+
+def _from_blob(blob: str, blob_size: Callable[[str], int | None], entry: Entry, past: Past) -> KeptBytes | None:
+    size = blob_size(blob)
+    if size is None:
+        return None
+    media = past.media.get(entry.key)
+    if media is not None:
+        return KeptBytes(blob, media["media_id"], media["size_bytes"], media["fetched_at"])
+    status = past.status(RAW, entry.key)
+    fetched_at = status["updated_at"] if status is not None else entry.item["planned_at"]
+    return KeptBytes(blob, blob, size, fetched_at)
+
+
+def _is_settled(past: Past, item_key: str, versions: Mapping[str, str]) -> bool:
+    """Whether every selected stage already says, by the same code, what became of the item."""
+    for stage, version in versions.items():
+        row = past.statuses.get(stage, {}).get(item_key)
+        if row is None or row["code_version"] != version:
+            return False
+        if not Status(row["status"]).goes_on:
+            return True
+    return True
+
+
+def _has_status(past: Past, item_key: str, status: Status) -> bool:
+    row = past.status(RAW, item_key)
+    return row is not None and row["status"] == status

@@ -1,0 +1,187 @@
+"""Fetch and decode a batch: every item is read once, and only small values are remembered of it.
+
+Bytes that are kept already are opened first; the rest is fetched while workers decode. Tensors leave through a callback
+as they are made. Not here: what the results mean for the tables (`rows`), or committing them.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from media_assets.engine.tasks import Outcome, Task, Work
+from media_assets.errors import ErrorCode, ItemError
+from media_assets.ingest.fetch.fetch_all import fetch_all
+from media_assets.ingest.fetch.items import Fetched, FetchRequest
+from media_assets.ingest.folder import folder_roots
+from media_assets.lake.journal import FetchJournal, JournalEntry
+from media_assets.media.identity import media_id as hash_of
+from media_assets.media.still import StillRead, StillRequest
+from media_assets.stages.intake import Entry, Intake
+from media_assets.stages.rows import Reading, frame_id_of
+from media_assets.stages.stage import RAW, TENSORS, Stage
+from media_assets.stages.workbench import ReadOptions, Workbench
+
+READ_STILL = Task("media_assets.media.still:read_still", StillRequest, StillRead)
+READ_FRAME = Task("media_assets.media.still:read_frame", StillRequest, StillRead)
+
+TensorSink = Callable[[Reading, tuple[bytes, ...]], None]
+"""Takes the tensors of one item, in the order of the options' specs."""
+
+
+@dataclass
+class BatchReader:
+    """Reads the items of one intake. Use it once."""
+
+    bench: Workbench
+    options: ReadOptions
+    intake: Intake
+    first: Stage
+    wants_tensors: bool
+    journal: FetchJournal
+    on_tensors: TensorSink
+    n_downloaded: int = 0
+    n_downloaded_bytes: int = 0
+    decode_cpu_seconds: float = 0.0
+    _aside: queue.SimpleQueue[Reading] = field(default_factory=queue.SimpleQueue)  # done without a worker
+    _leaders: dict[tuple[str, int | None], Reading] = field(default_factory=dict)
+    _followers: list[tuple[Reading, Reading]] = field(default_factory=list)
+    _n_thumbnails: int = 0
+
+    def readings(self) -> Iterator[Reading]:
+        """One `Reading` per item to read, in the order in which they are finished."""
+        task = READ_FRAME if self.first is TENSORS else READ_STILL
+        n_done, n_items = 0, len(self.intake.to_read)
+        for outcome in self.bench.engine.map_items(task, self._works()):
+            done = [self._finished(outcome), *self._set_aside()]
+            n_done += len(done)
+            self.bench.progress(self.intake.batch_id, n_done, n_items)
+            yield from done
+        yield from self._set_aside()
+        for reading, leader in self._followers:
+            yield _like(reading, leader)
+        self.bench.progress(self.intake.batch_id, n_items, n_items)
+
+    def _works(self) -> Iterator[Work[Reading, StillRequest]]:
+        """What the workers open. Runs in the engine's threads, one at a time."""
+        missing: dict[str, Entry] = {}
+        for entry in self.intake.to_read:
+            if entry.kept is None:
+                missing[entry.key] = entry
+                continue
+            reading = Reading(entry, entry.kept.media_id, entry.kept.size_bytes, entry.kept.fetched_at)
+            yield from self._work(reading, entry.kept.blob)
+        if self.first is not RAW:
+            for entry in missing.values():
+                self._aside.put(Reading(entry, error=_blob_is_gone()))
+        elif missing:
+            yield from self._fetched(missing)
+
+    def _fetched(self, missing: dict[str, Entry]) -> Iterator[Work[Reading, StillRequest]]:
+        settings = self.bench.fetch
+        results = fetch_all(
+            (_request(entry) for entry in missing.values()),
+            self.bench.blobs,
+            limits=settings.limits,
+            policy=settings.policy,
+            proxy=settings.proxy,
+            user_agent=settings.user_agent,
+            local_roots=(*settings.local_roots, *folder_roots(entry.item for entry in missing.values())),
+        )
+        for result in results:
+            entry = missing[str(result.key)]
+            if not isinstance(result, Fetched):
+                self._aside.put(Reading(entry, result.media_id, error=result.error))
+                continue
+            self.journal.append(
+                JournalEntry(entry.key, entry.item["uri"], result.media_id, result.size_bytes, result.fetched_at)
+            )
+            self.n_downloaded += 1
+            self.n_downloaded_bytes += result.size_bytes
+            reading = Reading(entry, result.media_id, result.size_bytes, result.fetched_at)
+            yield from self._work(reading, result.media_id)
+
+    def _work(self, reading: Reading, blob: str) -> Iterator[Work[Reading, StillRequest]]:
+        """The work of opening one blob, unless the same bytes are being opened for another item already."""
+        rotation = reading.entry.item["rotation_degrees"]
+        leader = self._leaders.setdefault((blob, rotation), reading)
+        if leader is not reading:
+            self._followers.append((reading, leader))
+            return
+        try:
+            source = self.bench.blobs.source(blob)
+        except OSError as error:
+            reading.error = ItemError(ErrorCode.STORAGE_FAILED, f"Expected to read blob {blob}, got: {error}.")
+            self._aside.put(reading)
+            return
+        self._n_thumbnails += 1
+        yield Work(reading, source, self._still_request(rotation))
+
+    def _still_request(self, rotation: int | None) -> StillRequest:
+        return StillRequest(
+            rotation_degrees=rotation,
+            wants_frame=self.first is not TENSORS,
+            specs=self.options.specs if self.wants_tensors else (),
+            wants_thumbnail=self._n_thumbnails <= self.options.n_thumbnails,
+            limits=self.options.still_limits,
+            background=self.options.background,
+        )
+
+    def _set_aside(self) -> list[Reading]:
+        done = []
+        while not self._aside.empty():
+            done.append(self._aside.get())
+        return done
+
+    def _finished(self, outcome: Outcome[Any, StillRead]) -> Reading:
+        reading: Reading = outcome.key
+        self.decode_cpu_seconds += outcome.cpu_seconds
+        if outcome.error is not None or outcome.response is None:
+            reading.error = outcome.error
+            return reading
+        read = outcome.response
+        reading.probe, reading.thumbnail = read.probe, read.thumbnail
+        try:
+            self._keep_frame(reading, read)
+        except OSError as error:
+            reading.error = ItemError(ErrorCode.STORAGE_FAILED, f"Expected to keep the frame, got: {error}.")
+            return reading
+        if read.tensors:
+            self.on_tensors(reading, read.tensors)
+        return reading
+
+    def _keep_frame(self, reading: Reading, read: StillRead) -> None:
+        if self.first is TENSORS:
+            assert reading.entry.frame is not None, "items enter the tensors stage with their frame"
+            reading.frame_id = reading.entry.frame["frame_id"]
+            return
+        assert read.frame is not None and reading.media_id is not None, "a frame was asked for"
+        reading.frame_id = frame_id_of(reading.media_id, read.frame)
+        reading.frame_blob = reading.media_id
+        if read.frame.data is not None:
+            reading.frame_blob = hash_of(read.frame.data)
+            self.bench.blobs.put(reading.frame_blob, read.frame.data)
+        reading.frame = msgspec.structs.replace(read.frame, data=None)
+
+
+def _request(entry: Entry) -> FetchRequest:
+    item = entry.item
+    return FetchRequest(entry.key, item["uri"], item["declared_bytes"], item["declared_checksum"])
+
+
+def _blob_is_gone() -> ItemError:
+    return ItemError(
+        ErrorCode.STORAGE_FAILED,
+        "Expected the blob named by the stage before, but it is gone. Materialize raw/media of this batch with refetch.",
+    )
+
+
+def _like(reading: Reading, leader: Reading) -> Reading:
+    """The reading of an item whose bytes were read for another item of the batch."""
+    reading.error, reading.probe, reading.frame = leader.error, leader.probe, leader.frame
+    reading.frame_blob, reading.frame_id = leader.frame_blob, leader.frame_id
+    return reading
