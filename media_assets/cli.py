@@ -63,7 +63,11 @@ def plan() -> None:
 
 
 _batch_size = click.option(
-    "--batch-size", type=click.IntRange(1, 100_000), default=5000, show_default=True, help="Items per ingest batch."
+    "--batch-size",
+    type=click.IntRange(1, 100_000),
+    default=5000,
+    show_default=True,
+    help="Items per ingest batch.",
 )
 
 
@@ -257,8 +261,19 @@ def _letters(
     return dead_letters(_settings().open_lake(), DeadLetterFilter(stage, code, batch, item, age)).to_dicts()
 
 
-def _show_plan(plans: list[PlanResult], output: Output) -> None:
-    output.records([plan.summary() for plan in plans])
+def _show_plan(plan: PlanResult, output: Output) -> None:
+    output.records(
+        [
+            {
+                "read": plan.n_read,
+                "planned": plan.n_planned,
+                "already_planned": plan.n_already_planned,
+                "rejected": plan.n_rejected,
+                "new_batches": ", ".join(plan.batch_ids) or "none",
+                "next": "media-assets materialize" if plan.batch_ids else "media-assets status",
+            }
+        ]
+    )
 
 
 def _show_runs(results: list[RunResult], output: Output, nothing: str) -> None:

@@ -20,7 +20,14 @@ from media_assets.errors import MediaAssetsError
 
 Row = Mapping[str, Any]
 
-_COLOURS = {"failed": "red", "FAILED": "red", "False": "red", "True": "green", "done": "green", "accepted": "green"}
+_COLOURS = {
+    "failed": "red",
+    "FAILED": "red",
+    "False": "red",
+    "True": "green",
+    "done": "green",
+    "accepted": "green",
+}
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class ItemError(MediaAssetsError):
 
 
 class BatchError(MediaAssetsError):
-    """A batch publishes nothing; the run fails and may be tried again. `findings` are the audit's, where there was one."""
+    """A batch publishes nothing; the run fails and may be tried again. `findings`: the audit's, if any."""
 
     def __init__(self, message: str, findings: tuple[object, ...] = ()) -> None:
         super().__init__(message)

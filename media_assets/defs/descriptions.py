@@ -28,8 +28,16 @@ _LINEAGE: dict[str, dict[str, list[tuple[TableContract, str]]]] = {
         "media_id": [(RAW_MEDIA, "media_id")],
         "frame_id": [(RAW_MEDIA, "media_id"), (MANIFEST, "rotation_degrees")],
         "blob": [(RAW_MEDIA, "media_id")],
-        "width_px": [(RAW_MEDIA, "width_px"), (RAW_MEDIA, "exif_orientation"), (MANIFEST, "rotation_degrees")],
-        "height_px": [(RAW_MEDIA, "height_px"), (RAW_MEDIA, "exif_orientation"), (MANIFEST, "rotation_degrees")],
+        "width_px": [
+            (RAW_MEDIA, "width_px"),
+            (RAW_MEDIA, "exif_orientation"),
+            (MANIFEST, "rotation_degrees"),
+        ],
+        "height_px": [
+            (RAW_MEDIA, "height_px"),
+            (RAW_MEDIA, "exif_orientation"),
+            (MANIFEST, "rotation_degrees"),
+        ],
         "turned_degrees": [(MANIFEST, "rotation_degrees")],
     },
     TENSORS_IMAGES.path: {
@@ -91,7 +99,7 @@ def batch_metadata(report: BatchReport, stage: StageReport) -> Metadata:
     metadata: Metadata = {
         "dagster/partition_row_count": stage.n_rows,
         "entered": stage.n_entered,
-        **{status: n for status, n in stage.counts.items()},
+        **stage.counts,
         "bytes": stage.n_bytes,
         "images_per_s": round(report.images_per_s, 1),
         "seconds": round(report.seconds, 2),

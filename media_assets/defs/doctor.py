@@ -1,6 +1,6 @@
 """`media-assets doctor`: is this machine, store and configuration fit.
 
-Not here: the store's own checks (`lake/fitness.py`). Each check says what it found and, when it did not pass, what to do.
+Not here: the store's own checks (`lake/fitness.py`). Each check says what it found, and what to do about it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,16 @@ from media_assets.lake.fitness import Verdict, examine
 from media_assets.media.still import StillRequest
 from media_assets.stages.reading import READ_STILL
 
-_PROBED = ("dagster", "deltalake", "polars", "pillow", "simplejpeg", "opencv-python-headless", "duckdb", "obstore")
+_PROBED = (
+    "dagster",
+    "deltalake",
+    "polars",
+    "pillow",
+    "simplejpeg",
+    "opencv-python-headless",
+    "duckdb",
+    "obstore",
+)
 
 
 def examine_all(settings: Settings) -> Iterator[Verdict]:
@@ -82,7 +91,9 @@ def _sandbox(settings: Settings) -> Verdict:
     with closing(engine.map_items(READ_STILL, [work])) as outcomes:
         (outcome,) = list(outcomes)
     detail = type(engine).__name__ if outcome.error is None else str(outcome.error)
-    return Verdict("decoders open a picture in the sandbox", outcome.error is None, detail, "Install the project again.")
+    return Verdict(
+        "decoders open a picture in the sandbox", outcome.error is None, detail, "Install the project again."
+    )
 
 
 def _formats() -> Verdict:

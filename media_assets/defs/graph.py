@@ -20,7 +20,12 @@ def _lay_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
 
 def build_defs(settings: Settings | None = None, resources: Mapping[str, object] | None = None) -> dg.Definitions:
     """The whole graph; tests and the command line pass their own settings and resources."""
-    assets = [ingest.manifest, ingest.item_status, images.read_images, tensors.statistics]
+    assets: list[dg.AssetSpec | dg.AssetsDefinition] = [
+        ingest.manifest,
+        ingest.item_status,
+        images.read_images,
+        tensors.statistics,
+    ]
     return dg.Definitions(
         assets=assets,
         sensors=[automation.SENSOR],

@@ -5,15 +5,15 @@ commits and records its own materialization, so that one batch's outage leaves t
 is tried again. Not here: what a stage does.
 """
 
-from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import dagster as dg
 
 from media_assets.defs.automation import PER_BATCH
-from media_assets.defs.descriptions import asset_key, batch_metadata, definition_metadata, finding_metadata
+from media_assets.defs.descriptions import Metadata, asset_key, batch_metadata, definition_metadata, finding_metadata
 from media_assets.defs.partitions import BATCHES, MANIFEST_KEY
 from media_assets.defs.resources import WorkbenchResource
 from media_assets.errors import BatchError
@@ -22,8 +22,10 @@ from media_assets.stages.audit import Finding
 from media_assets.stages.images import read_batch
 from media_assets.stages.report import BatchReport
 from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS, Stage
-from media_assets.stages.workbench import Progress, ReadOptions, RetryOnly, no_progress
+from media_assets.stages.workbench import Progress, ReadOptions, RetryOnly, Workbench
 from media_assets.tables import ITEM_STATUS
+
+_Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
 MAX_BATCHES_PER_RUN = 10
 FAILED_SHARE_WARNING = 0.05
@@ -38,7 +40,7 @@ class ReadConfig(dg.Config):
 
 _CHECKS = {
     "contract_holds": "Every row holds the table's contract; verified before the commit.",
-    "reconciles": "Every item that entered has exactly one status, and as many rows as it says; verified before the commit.",
+    "reconciles": "Every item that entered has exactly one status and the rows it says; verified before the commit.",
 }
 
 
@@ -57,7 +59,9 @@ def _spec(stage: Stage, deps: Sequence[dg.AssetKey], kinds: set[str]) -> dg.Asse
 
 def _check_specs() -> list[dg.AssetCheckSpec]:
     blocking = [
-        dg.AssetCheckSpec(name, asset=asset_key(stage.contract), description=told, blocking=True, partitions_def=BATCHES)
+        dg.AssetCheckSpec(
+            name, asset=asset_key(stage.contract), description=told, blocking=True, partitions_def=BATCHES
+        )
         for stage in IMAGE_STAGES
         for name, told in _CHECKS.items()
     ]
@@ -83,13 +87,15 @@ def _check_specs() -> list[dg.AssetCheckSpec]:
     backfill_policy=dg.BackfillPolicy.multi_run(MAX_BATCHES_PER_RUN),
     retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
     pool="decoding",
-    required_resource_keys={"progress"},
 )
 def read_images(
-    context: dg.AssetExecutionContext, config: ReadConfig, workbench: WorkbenchResource
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    context: dg.AssetExecutionContext,
+    config: ReadConfig,
+    workbench: WorkbenchResource,
+    progress: dg.ResourceParam[Progress],
+) -> Iterator[_Result]:
     """Read each item of each batch once, and publish what the run selected."""
-    run = _BatchRun(context, config, workbench)
+    run = _BatchRun(context, config, workbench.options(), workbench.create(progress))
     for batch_id in context.partition_keys:
         run.read(batch_id)
     yield from run.results()
@@ -101,7 +107,8 @@ class _BatchRun:
 
     context: dg.AssetExecutionContext
     config: ReadConfig
-    workbench: WorkbenchResource
+    defaults: ReadOptions
+    bench: Workbench
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     reports: dict[str, BatchReport] = field(default_factory=dict)
     errors: dict[str, BatchError] = field(default_factory=dict)
@@ -109,8 +116,6 @@ class _BatchRun:
     def __post_init__(self) -> None:
         selected = self.context.selected_asset_keys
         self.stages = [stage for stage in IMAGE_STAGES if asset_key(stage.contract) in selected]
-        progress: Progress = self.context.resources.progress or no_progress
-        self.bench = self.workbench.create(progress)
         self.is_range = len(self.context.partition_keys) > 1
 
     def read(self, batch_id: str) -> None:
@@ -129,9 +134,10 @@ class _BatchRun:
         self.findings[batch_id] = report.findings
         self._record(batch_id, report)
 
-    def results(self) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    def results(self) -> Iterator[_Result]:
         """Check results, then the materializations; or the error of the batches that failed."""
-        checks = list(self._check_results())
+        selected = {(key.asset_key, key.name) for key in self.context.selected_asset_check_keys}
+        checks = [check for check in self._check_results() if (check.asset_key, check.check_name) in selected]
         if self.errors:
             yield from checks
             told = "; ".join(f"{batch_id}: {error}" for batch_id, error in self.errors.items())
@@ -146,11 +152,10 @@ class _BatchRun:
             yield dg.MaterializeResult(key, metadata=self._run_metadata(stage), check_results=of_stage)
 
     def _options(self, batch_id: str) -> ReadOptions:
-        options = self.workbench.options()
         retry = None
         if self.config.retry_items is not None:
             retry = RetryOnly(frozenset(self.config.retry_items.get(batch_id, [])))
-        return ReadOptions(specs=options.specs, refetch=self.config.refetch, retry_only=retry)
+        return replace(self.defaults, refetch=self.config.refetch, retry_only=retry)
 
     def _provenance(self) -> Provenance:
         versions = ",".join(f"{stage.name}={stage.code_version}" for stage in self.stages)
@@ -167,7 +172,10 @@ class _BatchRun:
 
     def _record(self, batch_id: str, report: BatchReport) -> None:
         for stage in self.stages:
-            key, metadata = asset_key(stage.contract), batch_metadata(report, report.stages[stage.contract.path])
+            key, metadata = (
+                asset_key(stage.contract),
+                batch_metadata(report, report.stages[stage.contract.path]),
+            )
             if self.is_range:
                 self.context.log_event(dg.AssetMaterialization(key, partition=batch_id, metadata=metadata))
                 self.context.add_asset_metadata(metadata, asset_key=key, partition_key=batch_id)
@@ -189,7 +197,7 @@ class _BatchRun:
             if found.records and (recorded := found.records[0].asset_materialization) is not None:
                 self.context.add_asset_metadata(dict(recorded.metadata), asset_key=key, partition_key=batch_id)
 
-    def _run_metadata(self, stage: Stage) -> dict[str, object]:
+    def _run_metadata(self, stage: Stage) -> Metadata:
         if self.is_range:
             return {}
         (report,) = self.reports.values()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -26,11 +27,13 @@ class PartitionRegistry:
         """Ids of every registered batch."""
         return set(self.instance.get_dynamic_partitions("batches"))
 
-    def register(self, batch_id: str, n_items: int, metadata: Mapping[str, object]) -> None:
-        """Report the manifest's materialization, then add the partition: last, since from here on automation may run it."""
+    def register(self, batch_id: str, n_items: int, metadata: Mapping[str, Any]) -> None:
+        """Report the manifest's materialization, then add the partition: last, since automation may run it now."""
         self.instance.report_runless_asset_event(
             dg.AssetMaterialization(
-                MANIFEST_KEY, partition=batch_id, metadata={"dagster/partition_row_count": n_items, **metadata}
+                MANIFEST_KEY,
+                partition=batch_id,
+                metadata={"dagster/partition_row_count": n_items, **metadata},
             )
         )
         self.instance.add_dynamic_partitions("batches", [batch_id])

@@ -5,7 +5,6 @@ Not here: reading a source (`ingest/`), or what a plan does (`ingest/planning.py
 
 from __future__ import annotations
 
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,8 +70,9 @@ def _local_metadata(settings: Settings, metadata: str, split: str) -> Iterator[P
     spool = settings.location().path / "spool" / "open-images"
     spool.mkdir(parents=True, exist_ok=True)
     fetch = settings.fetch()
-    with tempfile.TemporaryDirectory(dir=spool.parent):
-        yield fetch_metadata(metadata, split, spool, policy=fetch.policy, proxy=fetch.proxy, user_agent=fetch.user_agent)
+    yield fetch_metadata(
+            metadata, split, spool, policy=fetch.policy, proxy=fetch.proxy, user_agent=fetch.user_agent
+        )
 
 
 def _provenance() -> Provenance:

@@ -30,10 +30,11 @@ from media_assets.stages.workbench import FetchSettings, Progress, ReadOptions, 
 class Settings:
     """Everything that can be configured, as read from the environment.
 
-    `MEDIA_ASSETS_LAKE` (default ./lake), `MEDIA_ASSETS_WORKERS` (0: decode in this process, without a sandbox; unset: one
-    worker per core), `MEDIA_ASSETS_TENSOR_SPECS` (JSON list of TensorSpec fields), `MEDIA_ASSETS_ALLOWED_NETWORKS`
-    (comma-separated, such as 10.0.0.0/8), `MEDIA_ASSETS_LOCAL_ROOTS` (folders that file:// may name, separated like PATH),
-    `MEDIA_ASSETS_PROXY`, `MEDIA_ASSETS_CONNECTIONS`, `MEDIA_ASSETS_USER_AGENT`.
+    `MEDIA_ASSETS_LAKE` (default ./lake); `MEDIA_ASSETS_WORKERS` (0: decode in this process, without a sandbox;
+    unset: one worker per core); `MEDIA_ASSETS_TENSOR_SPECS` (JSON list of TensorSpec fields);
+    `MEDIA_ASSETS_ALLOWED_NETWORKS` (comma-separated, such as 10.0.0.0/8); `MEDIA_ASSETS_LOCAL_ROOTS` (folders that
+    file:// may name, separated like PATH); `MEDIA_ASSETS_PROXY`; `MEDIA_ASSETS_CONNECTIONS`;
+    `MEDIA_ASSETS_USER_AGENT`.
     """
 
     lake: str = "lake"
@@ -59,7 +60,7 @@ class Settings:
 
         def number(name: str) -> int | None:
             value = text(name, "")
-            if value and not value.isascii() or value and not value.isdigit():
+            if (value and not value.isascii()) or (value and not value.isdigit()):
                 raise SetupError(f"Expected a whole number in MEDIA_ASSETS_{name}, got {value!r}.")
             return int(value) if value else None
 

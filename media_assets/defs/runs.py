@@ -14,8 +14,8 @@ from typing import Any
 import dagster as dg
 
 from media_assets.defs.descriptions import asset_key
-from media_assets.defs.images import MAX_BATCHES_PER_RUN
 from media_assets.defs.graph import build_defs
+from media_assets.defs.images import MAX_BATCHES_PER_RUN
 from media_assets.defs.resources import Settings
 from media_assets.errors import SetupError
 from media_assets.lake.delta import Lake
@@ -85,13 +85,22 @@ class Launcher:
         return [tuple(group) for group in groups]
 
     def _run(self, keys: tuple[str, ...], stages: Sequence[Stage], config: dict[str, Any]) -> RunResult:
-        target = {"partition_key": keys[0]} if len(keys) == 1 else {"tags": {_RANGE_START: keys[0], _RANGE_END: keys[-1]}}
+        target = (
+            {"partition_key": keys[0]} if len(keys) == 1 else {"tags": {_RANGE_START: keys[0], _RANGE_END: keys[-1]}}
+        )
         return self._execute(
-            keys, [asset_key(stage.contract) for stage in stages], {"ops": {"read_images": {"config": config}}}, target
+            keys,
+            [asset_key(stage.contract) for stage in stages],
+            {"ops": {"read_images": {"config": config}}},
+            target,
         )
 
     def _execute(
-        self, keys: tuple[str, ...], selection: list[dg.AssetKey], run_config: dict[str, Any], target: dict[str, Any]
+        self,
+        keys: tuple[str, ...],
+        selection: list[dg.AssetKey],
+        run_config: dict[str, Any],
+        target: dict[str, Any],
     ) -> RunResult:
         job = build_defs(self.settings, {"progress": self.progress}).resolve_implicit_global_asset_job_def()
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -3,14 +3,14 @@
 Not here: the counting (`media/statistics.py`) and the streaming read (`serving/statistics.py`).
 """
 
-from __future__ import annotations
+
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
 from media_assets.defs.automation import OVER_ALL_BATCHES
-from media_assets.defs.descriptions import asset_key, definition_metadata
+from media_assets.defs.descriptions import Metadata, asset_key, definition_metadata
 from media_assets.defs.resources import WorkbenchResource
 from media_assets.lake.delta import Provenance
 from media_assets.media.contact_sheet import as_markdown_image
@@ -33,7 +33,7 @@ STATISTICS_CODE_VERSION = "1"
         dg.AssetCheckSpec("contract_holds", asset=asset_key(TENSORS_STATISTICS), blocking=True),
     ],
 )
-def statistics(context: dg.AssetExecutionContext, workbench: WorkbenchResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def statistics(context: dg.AssetExecutionContext, workbench: WorkbenchResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows only the bare class
     """Measure every channel of every TensorSpec."""
     lake = workbench.settings().open_lake()
     measured = measure_statistics(lake)
@@ -42,14 +42,19 @@ def statistics(context: dg.AssetExecutionContext, workbench: WorkbenchResource) 
     return dg.MaterializeResult(metadata=_metadata(measured), check_results=[check])
 
 
-def _metadata(measured: pl.DataFrame) -> dict[str, object]:
-    metadata: dict[str, object] = {"dagster/row_count": measured.height}
+def _metadata(measured: pl.DataFrame) -> Metadata:
+    metadata: Metadata = {"dagster/row_count": measured.height}
     for (spec,), channels in measured.group_by(["spec"], maintain_order=True):
         rows = channels.sort("channel")
         histograms = np.array(rows["histogram"].to_list(), dtype=np.int64)
-        mean, std = rows["mean"].to_numpy(), rows["std"].to_numpy()
+        mean, std = _triple(rows["mean"]), _triple(rows["std"])
         plot = channel_histograms_png(histograms, mean, std, f"{spec}: {rows['n_tensors'][0]:,} tensors")
         metadata[f"{spec} histogram"] = dg.MetadataValue.md(as_markdown_image(plot, f"channel histograms of {spec}"))
         metadata[f"{spec} mean"] = ", ".join(f"{value:.4f}" for value in mean)
         metadata[f"{spec} std"] = ", ".join(f"{value:.4f}" for value in std)
     return metadata
+
+
+def _triple(values: pl.Series) -> tuple[float, float, float]:
+    red, green, blue = values.to_list()
+    return red, green, blue

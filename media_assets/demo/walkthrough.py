@@ -142,7 +142,7 @@ class _Demo:
         self.output.say("Then try, with .venv/bin on the PATH:")
         for command in (
             "media-assets dead-letters list",
-            "media-assets query \"SELECT mime, count(*) AS n FROM raw.media GROUP BY mime ORDER BY n DESC\"",
+            'media-assets query "SELECT mime, count(*) AS n FROM raw.media GROUP BY mime ORDER BY n DESC"',
             "make dev   # the same lake in the Dagster UI: asset graph, batches, thumbnails, checks",
         ):
             self.output.say(f"  {here} {command}")
@@ -163,7 +163,9 @@ def _fresh(directory: Path) -> Path:
     root = directory.absolute()
     if root.exists() and any(root.iterdir()):
         if not (root / _MARKER).exists():
-            raise SetupError(f"Expected an empty folder or one of an earlier demo, got {root}. Give another --directory.")
+            raise SetupError(
+                f"Expected an empty folder or one of an earlier demo, got {root}. Give another --directory."
+            )
         shutil.rmtree(root)
     root.mkdir(parents=True, exist_ok=True)
     (root / _MARKER).touch()

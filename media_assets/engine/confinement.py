@@ -1,8 +1,8 @@
 """What a worker process takes from itself before it opens untrusted bytes.
 
-Lives here: resource limits, ties to the parent, and the order in which everything is laid on. The kernel's own access
-rules are in `landlock.py` and `syscall_filter.py`. All of it is for good: nothing here can be undone by the process.
-Not here: the wall clock, which only the parent can hold (`worker_process.py`).
+Lives here: resource limits, ties to the parent, and the order in which everything is laid on. The kernel's
+own access rules are in `landlock.py` and `syscall_filter.py`. All of it is for good: nothing here can be
+undone by the process. Not here: the wall clock, which only the parent can hold (`worker_process.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _N_OPEN_FILES = 64
 
 
 def die_with_parent(parent_pid: int) -> list[str]:
-    """Have the kernel kill this process when the thread that started it ends. Returns what could not be set."""
+    """Have the kernel kill this process when the thread that started it ends; returns what it cannot."""
     missing = _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, "death with the parent")
     if os.getppid() != parent_pid:  # it died before the line above
         os._exit(1)
@@ -55,9 +55,7 @@ def limit_cpu(cpu_seconds: float) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     soft = math.ceil(used.ru_utime + used.ru_stime + cpu_seconds)
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(
-        resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
-    )
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
 def readable_paths() -> list[Path]:

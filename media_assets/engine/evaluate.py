@@ -1,6 +1,7 @@
 """Calling a task's function once, so that whatever happens becomes a response or an `ItemError`.
 
-Shared by every engine, in whichever process the function runs: the meaning of an exception is decided here only.
+Shared by every engine, in whichever process the function runs: the meaning of an exception is decided here
+only.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ def evaluate(
 ) -> Res | ItemError:
     """Read the item's bytes and run the function on them.
 
-    Returns the response, or the `ItemError` that the function raised. Running out of memory becomes DECODER_MEMORY;
-    any other exception, and a response of another type, is a defect of the function and becomes DECODER_CRASHED.
+    Returns the response, or the `ItemError` that the function raised. Running out of memory becomes
+    DECODER_MEMORY; any other exception, and a response of another type, is a defect of the function and
+    becomes
+    DECODER_CRASHED.
     """
     try:
         response = function(read(), request)
@@ -30,9 +33,7 @@ def evaluate(
     except MemoryError as error:
         return memory_error(error)
     except BaseException as error:  # SystemExit and the panics of Rust extensions are no plain exceptions
-        return ItemError(
-            ErrorCode.DECODER_CRASHED, f"expected a response or an ItemError, got {_describe(error)}"
-        )
+        return ItemError(ErrorCode.DECODER_CRASHED, f"expected a response or an ItemError, got {_describe(error)}")
     if not isinstance(response, response_type):
         came = type(response).__name__
         return ItemError(
@@ -53,9 +54,7 @@ def memory_error(error: MemoryError) -> ItemError:
 
 def printable(text: str) -> str:
     """Text as it can be stored and shown: no control characters, no lone surrogates."""
-    return "".join(
-        c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _describe(error: BaseException) -> str:

@@ -22,9 +22,7 @@ def resolve(path: str) -> Any:
         for part in name.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
-        raise SetupError(
-            f"{path!r} cannot be imported ({error}); check its spelling and the installation"
-        ) from error
+        raise SetupError(f"{path!r} cannot be imported ({error}); check its spelling and the installation") from error
     if not callable(found):
         raise SetupError(f"expected {path!r} to be a function or class, got a {type(found).__name__}")
     return found

@@ -1,7 +1,9 @@
 """Landlock: the kernel takes file, network and signal rights from this process, root included.
 
-Structures, numbers and rights follow the kernel's `include/uapi/linux/landlock.h` and its userspace documentation.
-Rights that a kernel does not know yet are left out and reported. Descriptors that are open already keep working.
+Structures, numbers and rights follow the kernel's `include/uapi/linux/landlock.h` and its userspace
+documentation. Rights that a kernel does not know yet are left out and reported. Descriptors that are open
+already keep
+working.
 """
 
 from __future__ import annotations

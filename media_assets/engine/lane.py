@@ -1,7 +1,9 @@
 """One lane of the pool: a thread with its worker process, taking works and giving outcomes.
 
-Lives here: what each way of losing a worker means for the item it held. A worker that has served other items may die
-of what they left behind, so an item is called a crasher, or too large, only by a fresh worker: it is tried once more.
+Lives here: what each way of losing a worker means for the item it held. A worker that has served other items
+may die of what they left behind, so an item is called a crasher, or too large, only by a fresh worker: it is
+tried
+once more.
 """
 
 from __future__ import annotations
@@ -23,12 +25,18 @@ from media_assets.engine.imports import import_path
 from media_assets.engine.limits import WorkerLimits
 from media_assets.engine.protocol import Assignment, Hello, Ready, Reply
 from media_assets.engine.sources import check_size, open_source
+from media_assets.engine.starts import Starts
 from media_assets.engine.tasks import Key, Outcome, Req, Res, Task, Work
 from media_assets.engine.transfer import Outgoing
-from media_assets.engine.worker_process import WorkerDied, WorkerProcess, WorkerTimeout, WorkerUnintelligible
-from media_assets.errors import ErrorCode, ItemError, SetupError
+from media_assets.engine.worker_process import (
+    WorkerDiedError,
+    WorkerProcess,
+    WorkerTimeoutError,
+    WorkerUnintelligibleError,
+    cause_of_death,
+)
+from media_assets.errors import ErrorCode, ItemError
 
-_MAX_STARTS_FAILED = 3
 _DYING_SECONDS = 1.0
 _SUSPECT = frozenset({ErrorCode.DECODER_CRASHED, ErrorCode.DECODER_MEMORY})
 
@@ -42,35 +50,6 @@ class LaneFailure:
 
 class _StoppedError(Exception):
     """The run is over; nobody waits for the item in hand."""
-
-
-class Starts:
-    """How starting workers went, over all lanes of a run."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._n_failed_in_a_row = 0
-        self.missing: frozenset[str] = frozenset()
-
-    def succeeded(self, missing: list[str]) -> None:
-        """A worker is ready; it told which protections are missing."""
-        with self._lock:
-            self._n_failed_in_a_row = 0
-            self.missing |= frozenset(missing)
-
-    def failed(self, task: Task[Req, Res], cause: str) -> None:
-        """A worker did not get ready.
-
-        Raises:
-            SetupError: that was the third in a row.
-        """
-        with self._lock:
-            self._n_failed_in_a_row += 1
-            if self._n_failed_in_a_row >= _MAX_STARTS_FAILED:
-                raise SetupError(
-                    f"expected a worker process for {task.function}, {_MAX_STARTS_FAILED} in a row did not start: "
-                    f"{cause}. Mend the installation or the limits, then run again; no item was blamed"
-                )
 
 
 @dataclass(frozen=True)
@@ -154,9 +133,7 @@ class Lane(threading.Thread, Generic[Key, Req, Res]):
             if is_fresh or not attempt.is_worker_lost or result.code not in _SUSPECT:
                 return Outcome(work.key, None, result, cpu_seconds, wall_seconds)
 
-    def _attempt(
-        self, worker: WorkerProcess, work: Work[Key, Req], fd: int | None, n_bytes: int
-    ) -> _Attempt[Res]:
+    def _attempt(self, worker: WorkerProcess, work: Work[Key, Req], fd: int | None, n_bytes: int) -> _Attempt[Res]:
         self._n_attempts += 1
         self._number += 1
         request = msgspec.Raw(self._encoder.encode(work.request))
@@ -174,28 +151,28 @@ class Lane(threading.Thread, Generic[Key, Req, Res]):
         try:
             answer = worker.exchange(outgoing, limits.max_reply_bytes, limits.wall_seconds)
             return self._understood(answer)
-        except WorkerTimeout:
+        except WorkerTimeoutError:
             self._lose(worker, 0.0)
             return ItemError(
                 ErrorCode.DECODER_TIMEOUT,
                 f"expected an answer within {limits.wall_seconds:g} s (wall clock), none came; the worker was killed",
             ), True
-        except WorkerDied:
+        except WorkerDiedError:
             return self._explained(worker, self._lose(worker, _DYING_SECONDS)), True
-        except (WorkerUnintelligible, ValueError, RecursionError) as error:
+        except (WorkerUnintelligibleError, ValueError, RecursionError) as error:
             self._lose(worker, 0.0)
             return ItemError(
                 ErrorCode.DECODER_CRASHED,
-                f"expected an answer of type {self._task.response_type.__name__}, the worker sent something else "
-                f"({printable(str(error))[:200]}) and was replaced",
+                f"expected an answer of type {self._task.response_type.__name__}, "
+                f"the worker sent something else ({printable(str(error))[:200]}) and was replaced",
             ), True
 
     def _understood(self, answer: bytearray) -> tuple[Res | ItemError, bool]:
         reply = self._replies.decode(answer)
         if reply.number != self._number:
-            raise WorkerUnintelligible(f"it answers item {reply.number}, {self._number} was asked")
+            raise WorkerUnintelligibleError(f"it answers item {reply.number}, {self._number} was asked")
         if not 0.0 <= reply.total_cpu_seconds < math.inf:
-            raise WorkerUnintelligible("its CPU time is no time")
+            raise WorkerUnintelligibleError("its CPU time is no time")
         result = (
             self._responses.decode(reply.response)
             if reply.code is None
@@ -216,12 +193,13 @@ class Lane(threading.Thread, Generic[Key, Req, Res]):
         if status == -signal.SIGXCPU:
             return ItemError(
                 ErrorCode.DECODER_TIMEOUT,
-                f"the item took more than {self._limits.cpu_seconds:g} s of CPU time (CPU limit); the worker was killed",
+                f"the item took more than {self._limits.cpu_seconds:g} s of CPU time (CPU limit); "
+                "the worker was killed",
             )
         words = worker.last_words()
         return ItemError(
             ErrorCode.DECODER_CRASHED,
-            f"expected an answer, the worker process {_cause_of_death(status)}"
+            f"expected an answer, the worker process {cause_of_death(status)}"
             + (f"; it last said: {words}" if words else ""),
         )
 
@@ -247,7 +225,7 @@ class Lane(threading.Thread, Generic[Key, Req, Res]):
         try:
             worker = WorkerProcess()
         except OSError as error:
-            self._starts.failed(self._task, f"the system starts no process ({error})")
+            self._starts.failed(self._task.function, f"the system starts no process ({error})")
             return
         with self._worker_lock:
             self._worker = worker
@@ -256,40 +234,29 @@ class Lane(threading.Thread, Generic[Key, Req, Res]):
         try:
             answer = worker.exchange(Outgoing(self._encoder.encode(hello)), 65536, self._limits.start_seconds)
             ready = msgspec.msgpack.decode(answer, type=Ready)
-        except (WorkerTimeout, WorkerDied, WorkerUnintelligible, msgspec.MsgspecError) as error:
+        except (
+            WorkerTimeoutError,
+            WorkerDiedError,
+            WorkerUnintelligibleError,
+            msgspec.MsgspecError,
+        ) as error:
             self._start_failed(worker, error)
         else:
             self._n_attempts, self._cpu_seconds = 0, ready.cpu_seconds
             self._starts.succeeded(ready.missing)
 
     def _start_failed(self, worker: WorkerProcess, error: Exception) -> None:
-        is_late = isinstance(error, WorkerTimeout)
+        is_late = isinstance(error, WorkerTimeoutError)
         status = worker.end(0.0 if is_late else _DYING_SECONDS)
-        cause = (
-            f"was not ready within {self._limits.start_seconds:g} s" if is_late else _cause_of_death(status)
-        )
+        cause = f"was not ready within {self._limits.start_seconds:g} s" if is_late else cause_of_death(status)
         words = worker.last_words()
         self._end_worker()
         if self._is_stopping.is_set():
             raise _StoppedError
-        self._starts.failed(self._task, f"the process {cause}; it last said: {words or '(nothing)'}")
+        self._starts.failed(self._task.function, f"the process {cause}; it last said: {words or '(nothing)'}")
 
     def _end_worker(self) -> None:
         with self._worker_lock:
             worker, self._worker = self._worker, None
         if worker is not None:
             worker.end()
-
-
-def _cause_of_death(status: int | None) -> str:
-    """In words, of an exit status as `Popen.returncode` gives it."""
-    if status is None:
-        return "closed its channel"
-    if status >= 0:
-        return f"ended with status {status}"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"signal {-status}"
-    hint = " (the kernel does this when memory runs out)" if -status == signal.SIGKILL else ""
-    return f"was killed by {name}{hint}"

@@ -1,7 +1,7 @@
 """One way to run a task over many items, whatever runs it.
 
-`Engine` is the seam: stages take one and do not know which. Here is the one that runs everything in this process; the
-pool of worker processes, which is also the sandbox for untrusted bytes, is in `process_pool.py`.
+`Engine` is the seam: stages take one and do not know which. Here is the one that runs everything in this
+process; the pool of worker processes, which is also the sandbox for untrusted bytes, is in `process_pool.py`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ class Engine(Protocol):
     ) -> Generator[Outcome[Key, Res], None, None]:
         """Yield exactly one outcome per work, in any order.
 
-        Works are pulled only as capacity frees, in the consumer's own thread, so `works` may be a generator of any
-        length. An exception of `works` reaches the consumer after the outcomes that were finished by then. Closing the
-        generator ends everything that was started for it; use `contextlib.closing` where leaving early must be prompt.
+        Works are pulled only as capacity frees, in the consumer's own thread, so `works` may be a generator
+        of any length. An exception of `works` reaches the consumer after the outcomes that were finished by
+        then. Closing the generator ends everything that was started for it; use `contextlib.closing` where
+        leaving early must be prompt.
 
         Raises:
             SetupError: the task cannot be run here at all; no item is to blame.
@@ -41,7 +42,8 @@ class Engine(Protocol):
 class InProcessEngine:
     """Runs items one after the other in this process: for trusted bytes, tests and debugging.
 
-    An item means here what it means in the pool, except that nothing limits it: a crash or a hang takes all with it.
+    An item means here what it means in the pool, except that nothing limits it: a crash or a hang takes all
+    with it.
     """
 
     def __init__(self, max_source_bytes: int = WorkerLimits().max_source_bytes) -> None:

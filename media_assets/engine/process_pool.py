@@ -1,7 +1,7 @@
 """The pool: many confined worker processes, each led by one thread of this process.
 
-Lives here: which item goes where, what is pulled when, and how everything ends. What a lost worker means for the item
-it held is in `lane.py`, one process in `worker_process.py`.
+Lives here: which item goes where, what is pulled when, and how everything ends. What a lost worker means for
+the item it held is in `lane.py`, one process in `worker_process.py`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import Generic
 
 from media_assets.engine.cores import n_usable_cores
-from media_assets.engine.lane import Lane, LaneFailure, Starts
+from media_assets.engine.lane import Lane, LaneFailure
 from media_assets.engine.limits import WorkerLimits
+from media_assets.engine.starts import Starts
 from media_assets.engine.tasks import Key, Outcome, Req, Res, Task, Work
 from media_assets.errors import SetupError
 
@@ -25,11 +26,13 @@ _log = logging.getLogger(__name__)
 class ProcessPoolEngine:
     """Runs items in worker processes without rights, under limits of memory, CPU and wall time.
 
-    A worker that crashes, hangs or answers nonsense costs the one item it held. Workers live as long as one call of
-    `map_items`; at most four works per worker are held at a time, each with its bytes if the source is bytes.
+    A worker that crashes, hangs or answers nonsense costs the one item it held. Workers live as long as one
+    call of `map_items`; at most four works per worker are held at a time, each with its bytes if the source
+    is bytes.
 
     Attributes:
-        missing_protections: what this machine did not offer to confine workers with, as far as workers have told.
+        missing_protections: what this machine did not offer to confine workers with, as far as workers have
+        told.
     """
 
     def __init__(self, n_workers: int | None = None, limits: WorkerLimits | None = None) -> None:
@@ -46,7 +49,8 @@ class ProcessPoolEngine:
         """As `Engine.map_items`.
 
         Raises:
-            SetupError: workers do not start, three times in a row; the message ends with what the last one printed.
+            SetupError: workers do not start, three times in a row; the message ends with what the last one
+            printed.
         """
         run = _Run[Key, Req, Res](task, self.n_workers, self.limits)
         try:
@@ -109,8 +113,8 @@ class _Run(Generic[Key, Req, Res]):
         self._n_in_flight += 1
         if len(self._lanes) < min(self._n_workers, self._n_in_flight):
             lane = Lane(self._task, self._limits, self.starts, self._works, self._outcomes, self._is_stopping)
-            self._lanes.append(lane)
             lane.start()
+            self._lanes.append(lane)
 
     def _finished(self, must_wait: bool) -> Outcome[Key, Res] | None:
         try:

@@ -1,9 +1,11 @@
 """What the pool and a worker process say to each other, and how it is framed on their private socket.
 
-A frame is 16 bytes (two little-endian unsigned 64-bit sizes), then a msgpack message of the first size, then raw bytes
-of the second size. A source that is a file travels as an open read-only descriptor beside the first byte of its frame,
-so that a worker needs no right to open files. Nothing here can make the reader run code: messages are decoded into the
-types below and nothing else. Not here: who waits for whom and how long (`worker_process.py`, `worker.py`).
+A frame is 16 bytes (two little-endian unsigned 64-bit sizes), then a msgpack message of the first size, then
+raw bytes of the second size. A source that is a file travels as an open read-only descriptor beside the first
+byte of its frame, so that a worker needs no right to open files. Nothing here can make the reader run code:
+messages are decoded into the types below and nothing else. Not here: who waits for whom and how long
+(`worker_process.py`,
+`worker.py`).
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ def open_source(path: Path, max_bytes: int) -> tuple[int, int]:
     """Open a file for one read: (file descriptor, size in bytes). The caller closes the descriptor.
 
     Raises:
-        ItemError: STORAGE_FAILED (missing or unreadable), SYMLINK_REFUSED (the last part of the path is a link),
+        ItemError: STORAGE_FAILED (missing or unreadable), SYMLINK_REFUSED (the last part of the path is a
+        link),
             NOT_A_REGULAR_FILE, TOO_MANY_BYTES.
     """
     try:
@@ -41,9 +42,7 @@ def open_source(path: Path, max_bytes: int) -> tuple[int, int]:
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
-            raise ItemError(
-                ErrorCode.NOT_A_REGULAR_FILE, f"expected a regular file at {path}; it was not read"
-            )
+            raise ItemError(ErrorCode.NOT_A_REGULAR_FILE, f"expected a regular file at {path}; it was not read")
         check_size(found.st_size, max_bytes)
     except BaseException:
         os.close(fd)
@@ -52,10 +51,11 @@ def open_source(path: Path, max_bytes: int) -> tuple[int, int]:
 
 
 def read_exactly(fd: int, n_bytes: int) -> bytes:
-    """All bytes of an open file of which the size is known; the descriptor's position is neither used nor moved.
+    """All bytes of an open file of known size; the descriptor's position is neither used nor moved.
 
     Raises:
-        ItemError: STORAGE_FAILED: the device failed, or the file became shorter or longer since it was opened.
+        ItemError: STORAGE_FAILED: the device failed, or the file became shorter or longer since it was
+        opened.
     """
     try:
         data = os.pread(fd, n_bytes, 0)  # the whole file at once, except beyond 2 GiB
@@ -63,9 +63,7 @@ def read_exactly(fd: int, n_bytes: int) -> bytes:
             data += more
         has_more = bool(os.pread(fd, 1, n_bytes))
     except OSError as error:
-        raise ItemError(
-            ErrorCode.STORAGE_FAILED, f"the file was opened but could not be read: {error}"
-        ) from error
+        raise ItemError(ErrorCode.STORAGE_FAILED, f"the file was opened but could not be read: {error}") from error
     if len(data) != n_bytes or has_more:
         came = "more" if has_more else str(len(data))
         raise ItemError(

@@ -1,8 +1,9 @@
 """A seccomp filter: no sockets, no new processes, no new programs, no reaching into other processes.
 
-It is a short deny list beside Landlock, not a full allow list: decoders may use whatever else their libraries need.
-The program follows the kernel's `Documentation/userspace-api/seccomp_filter.rst`; classic BPF over `seccomp_data`
-(number at offset 0, architecture at 4, low half of the first argument at 16 on little-endian machines).
+It is a short deny list beside Landlock, not a full allow list: decoders may use whatever else their libraries
+need. The program follows the kernel's `Documentation/userspace-api/seccomp_filter.rst`; classic BPF over
+`seccomp_data` (number at offset 0, architecture at 4, low half of the first argument at 16 on little-endian
+machines).
 """
 
 from __future__ import annotations
@@ -50,9 +51,7 @@ def restrict() -> list[str]:
         return missing
     code = _program(architecture)
     program = _Program(len(code) // 8, code)
-    failed = ctypes.CDLL(None, use_errno=True).prctl(
-        _PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(program), 0, 0
-    )
+    failed = ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(program), 0, 0)
     return missing if failed else []
 
 

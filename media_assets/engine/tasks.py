@@ -1,7 +1,7 @@
 """What an engine is asked and what it answers: a task, one work per item, one outcome per work.
 
-Lives here: the three values every engine shares. Not here: how and where a function is run (`map_items.py`), or what
-any function does (`media/`, named here by import path only, so that no engine depends on a decoder).
+Lives here: the three values every engine shares. Not here: how and where a function is run (`map_items.py`),
+or what any function does (`media/`, named here by import path only, so that no engine depends on a decoder).
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ Res = TypeVar("Res", bound=msgspec.Struct)
 class Task(Generic[Req, Res]):
     """A pure function by import path, with the types it takes and gives.
 
-    `function` is `"package.module:name"` and its signature `(data: bytes, request: Req) -> Res`. It may run twice on
-    the same item, says "this item is bad" by raising `ItemError`, and must not rely on earlier calls. Both types are
-    module-level `msgspec.Struct` classes, because a worker process finds them by import path too.
+    `function` is `"package.module:name"` and its signature `(data: bytes, request: Req) -> Res`. It may run
+    twice on the same item, says "this item is bad" by raising `ItemError`, and must not rely on earlier
+    calls. Both types are module-level `msgspec.Struct` classes, because a worker process finds them by import
+    path too.
     """
 
     function: str
@@ -60,8 +61,8 @@ class Work(Generic[Key, Req]):
 class Outcome(Generic[Key, Res]):
     """What became of one work: exactly one of `response` and `error` is set.
 
-    `cpu_seconds` is the CPU time spent on the item where it was run, `wall_seconds` the time from handing it over to
-    having its answer, waiting for a free worker left out.
+    `cpu_seconds` is the CPU time spent on the item where it was run, `wall_seconds` the time from handing it
+    over to having its answer, waiting for a free worker left out.
     """
 
     key: Key

@@ -1,4 +1,4 @@
-"""Moving one frame each way over the parent's non-blocking end of a worker's socket, as far as it goes at once."""
+"""Moving one frame each way over the parent's non-blocking end of a worker's socket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from media_assets.engine.protocol import HEADER, frame_head
 
 
 class Outgoing:
-    """A frame on its way to a worker: header and message, then raw bytes, with a descriptor beside the first byte."""
+    """A frame on its way to a worker: header, message, raw bytes; a descriptor beside the first byte."""
 
     def __init__(self, message: bytes, raw: bytes = b"", fd: int | None = None) -> None:
         self._left = [memoryview(part) for part in (frame_head(message, len(raw)), raw) if part]

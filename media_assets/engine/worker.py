@@ -1,8 +1,9 @@
 """A worker process: `python -m media_assets.engine.worker <channel descriptor> <parent's process id>`.
 
-Imports the one task it is told, confines itself, then answers one assignment after the other until the channel closes.
-It imports as little as it can: every module here is started once per core and replaced worker. Not here: starting,
-timing, killing and replacing workers (`worker_process.py`, `process_pool.py`).
+Imports the one task it is told, confines itself, then answers one assignment after the other until the
+channel closes.
+It imports as little as it can: every module here is started once per core and replaced worker. Not here:
+starting, timing, killing and replacing workers (`worker_process.py`, `process_pool.py`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Channel:
         self._connection = connection
 
     def receive(self) -> tuple[bytes, int, int | None] | None:
-        """The next message, the number of raw bytes after it, and a descriptor if one came; None at the end."""
+        """The next message, the size of the raw bytes after it, a descriptor if one came; None at the end."""
         header, fds, _, _ = socket.recv_fds(self._connection, HEADER.size, 1)
         if not header:
             return None

@@ -47,7 +47,7 @@ class WorkerOutput:
                 return
 
     def last_words(self) -> str:
-        """A line of at most 300 characters: the start of a fatal error's report, else the end of what was printed."""
+        """At most 300 characters: the start of a fatal error's report, else the end of what was printed."""
         text = self._tail.decode("utf-8", errors="replace")
         lines = [line.strip() for line in text.splitlines() if not line.startswith(_LEFT_OUT)]
         told = printable(" | ".join(line for line in lines if line))

@@ -1,8 +1,8 @@
-"""The parent's side of one worker process: start it, exchange one message, hold the wall clock, kill it, say why it died.
+"""The parent's side of one worker process: start it, exchange messages, hold the clock, kill it.
 
-Lives here: everything about a single process. A worker has a session and a socket of its own, so that killing it, or
-its dying in the middle of an answer, touches nothing else. Not here: which item goes to which worker, and what a
-failure means for an item (`process_pool.py`).
+Lives here: everything about a single process. A worker has a session and a socket of its own, so that killing
+it, or its dying in the middle of an answer, touches nothing else. Not here: which item goes to which worker,
+and what a failure means for an item (`process_pool.py`).
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class WorkerLostError(Exception):
     """The worker is of no more use, and its item has no answer."""
 
 
-class WorkerTimeout(WorkerLostError):
+class WorkerTimeoutError(WorkerLostError):
     """No whole answer came in time."""
 
 
-class WorkerDied(WorkerLostError):
+class WorkerDiedError(WorkerLostError):
     """The process ended, or closed its channel, before its answer was whole."""
 
 
-class WorkerUnintelligible(WorkerLostError):
+class WorkerUnintelligibleError(WorkerLostError):
     """What came is not an answer."""
 
 
@@ -92,9 +92,9 @@ class WorkerProcess:
         """Send one frame, receive one message.
 
         Raises:
-            WorkerTimeout: the answer is not whole after `seconds`.
-            WorkerDied: there will be none.
-            WorkerUnintelligible: it is longer than `max_reply_bytes`, or more than one.
+            WorkerTimeoutError: the answer is not whole after `seconds`.
+            WorkerDiedError: there will be none.
+            WorkerUnintelligibleError: it is longer than `max_reply_bytes`, or more than one.
         """
         deadline = time.monotonic() + seconds
         incoming = Incoming(self._channel, max_reply_bytes)
@@ -104,18 +104,16 @@ class WorkerProcess:
             while not incoming.is_whole:
                 self._wait_and_move(outgoing, incoming, deadline)
         except ValueError as error:
-            raise WorkerUnintelligible(str(error)) from error
+            raise WorkerUnintelligibleError(str(error)) from error
         except (BrokenPipeError, ConnectionResetError) as error:
-            raise WorkerDied from error
+            raise WorkerDiedError from error
         return incoming.message
 
     def _wait_and_move(self, outgoing: Outgoing, incoming: Incoming, deadline: float) -> None:
         left_seconds = deadline - time.monotonic()
         if left_seconds <= 0:
-            raise WorkerTimeout
-        self._poll.modify(
-            self._channel, select.POLLIN if outgoing.is_sent else select.POLLIN | select.POLLOUT
-        )
+            raise WorkerTimeoutError
+        self._poll.modify(self._channel, select.POLLIN if outgoing.is_sent else select.POLLIN | select.POLLOUT)
         events = dict(self._poll.poll(left_seconds * 1000 + 1))
         on_channel = events.get(self._channel.fileno(), 0)
         if self._output.fileno() in events and not self._output.take():
@@ -124,9 +122,9 @@ class WorkerProcess:
             outgoing.send_some(self._channel)
         if on_channel & _READABLE:
             if not incoming.receive_some():
-                raise WorkerDied
+                raise WorkerDiedError
         elif self._pidfd is not None and self._pidfd in events:
-            raise WorkerDied  # even if a process that it started still holds the channel open
+            raise WorkerDiedError  # even if a process that it started still holds the channel open
 
     def kill(self) -> None:
         """Kill the worker and all that it started. Safe from any thread, any number of times."""
@@ -184,7 +182,7 @@ class WorkerProcess:
 
 
 def environment() -> dict[str, str]:
-    """A worker's whole environment: where modules are, one thread per library, nothing of the parent's own."""
+    """A worker's whole environment: where modules are, one thread per library, nothing else."""
     search_path = os.pathsep.join(str(Path(place).absolute()) for place in sys.path if Path(place).exists())
     one_thread = dict.fromkeys(
         ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"
@@ -194,12 +192,13 @@ def environment() -> dict[str, str]:
 
 
 def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
-    # -P: the working directory is no place for modules; faulthandler: a crash names the line of Python it happened in
+    # -P: the working directory is no place for modules
+    # faulthandler: a crash names the line of Python that it happened in
     command = [sys.executable, "-P", "-X", "faulthandler", "-m", "media_assets.engine.worker"]
     return subprocess.Popen(
         [*command, str(theirs.fileno()), str(os.getpid())],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,  # what a library prints is caught with its complaints, never taken for an answer
+        stdout=subprocess.PIPE,  # what a library prints is never taken for an answer
         stderr=subprocess.STDOUT,
         bufsize=0,
         close_fds=True,
@@ -217,3 +216,17 @@ def _open_pidfd(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except OSError:
         return None
+
+
+def cause_of_death(status: int | None) -> str:
+    """In words, of an exit status as `Popen.returncode` gives it."""
+    if status is None:
+        return "closed its channel"
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    hint = " (the kernel does this when memory runs out)" if -status == signal.SIGKILL else ""
+    return f"was killed by {name}{hint}"

@@ -91,9 +91,7 @@ def _parsed(source: _Lines, taken: list[str], n_columns: int) -> list[str] | str
     try:
         fields = next(csv.reader(feed(), strict=True))
     except csv.Error as error:
-        return (
-            f"expected a CSV row, got a damaged one ({error}): look for a quote that is not closed or doubled"
-        )
+        return f"expected a CSV row, got a damaged one ({error}): look for a quote that is not closed or doubled"
     return _complaint(fields, n_columns) or fields
 
 

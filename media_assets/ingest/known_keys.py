@@ -19,9 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 N_DIGEST_BYTES = 16
-_DTYPE = np.dtype(
-    f"S{N_DIGEST_BYTES}"
-)  # numpy drops trailing zeros on reading only; comparison is over all bytes
+_DTYPE = np.dtype(f"S{N_DIGEST_BYTES}")  # numpy drops trailing zeros on reading only; comparison is over all bytes
 _N_MERGE_RATIO = 4
 
 Digests: TypeAlias = npt.NDArray[np.bytes_]

@@ -126,9 +126,7 @@ def _require_usable(name: str, batch_size: int) -> None:
         raise PlanRefused(f"A batch must hold at least one item, got a batch size of {batch_size}.")
 
 
-def _chunks(
-    items: Iterable[PlannedItem | RejectedRow], n_items: int
-) -> Iterator[list[PlannedItem | RejectedRow]]:
+def _chunks(items: Iterable[PlannedItem | RejectedRow], n_items: int) -> Iterator[list[PlannedItem | RejectedRow]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, n_items)):
         yield chunk

@@ -60,9 +60,7 @@ class Rejections:
             lake.overwrite(ITEM_STATUS, frame, where, provenance)
 
 
-def _status_rows(
-    name: str, messages: dict[str, str], stored: pl.DataFrame, provenance: Provenance
-) -> pl.DataFrame:
+def _status_rows(name: str, messages: dict[str, str], stored: pl.DataFrame, provenance: Provenance) -> pl.DataFrame:
     """One row per bad row; a row that was bad before keeps the time of its first failure."""
     now = datetime.now(UTC)
     first_failed_at = dict(stored.select("item_key", "first_failed_at").iter_rows())

@@ -50,7 +50,7 @@ class BlobStore:
             raise OSError(f"the blob store did not take {path}: {error}") from error
 
     async def _heal(self, path: str, body: bytes | Path) -> None:
-        n_bytes = len(body) if isinstance(body, bytes) else body.stat().st_size
+        n_bytes = len(body) if isinstance(body, bytes) else body.stat().st_size  # noqa: ASYNC240 - one stat
         if (await obstore.head_async(self.store, path))["size"] != n_bytes:
             await obstore.put_async(self.store, path, body, mode="overwrite")
 

@@ -76,7 +76,10 @@ class Lake:
         return DeltaTable(self.uri(contract), storage_options=self.storage_options)
 
     def scan(
-        self, contract: TableContract, where: Mapping[str, Sequence[str]] | None = None, version: int | None = None
+        self,
+        contract: TableContract,
+        where: Mapping[str, Sequence[str]] | None = None,
+        version: int | None = None,
     ) -> pl.LazyFrame:
         """Rows of a table, lazily; `where` names partition values and prunes files. No table yet: no rows."""
         if (table := self.table(contract)) is None:
@@ -122,7 +125,8 @@ class Lake:
                 predicate=predicate,
                 schema_mode="merge",
                 commit_properties=CommitProperties(
-                    custom_metadata=provenance.commit_metadata(commit_id), max_commit_retries=_N_COMMIT_RETRIES
+                    custom_metadata=provenance.commit_metadata(commit_id),
+                    max_commit_retries=_N_COMMIT_RETRIES,
                 ),
                 writer_properties=writer_properties or WriterProperties(compression="ZSTD", compression_level=1),
             )

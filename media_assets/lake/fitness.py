@@ -87,4 +87,6 @@ def _guarded(check: str, verdict: Callable[[], Verdict]) -> Verdict:
     try:
         return verdict()
     except Exception as error:  # whatever a store throws is a finding, not a crash
-        return Verdict(check, False, f"{type(error).__name__}: {error}", "Check the path, the permissions and the disk.")
+        return Verdict(
+            check, False, f"{type(error).__name__}: {error}", "Check the path, the permissions and the disk."
+        )

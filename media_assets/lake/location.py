@@ -63,7 +63,7 @@ class LakeLocation:
         """The object store rooted at a folder of the lake (created when local)."""
         if self.is_local:
             return LocalStore(self.path.joinpath(*parts), mkdir=True)
-        return from_url("/".join([self.root.rstrip("/"), *parts]), config=self.storage_options or None)
+        return from_url("/".join([self.root.rstrip("/"), *parts]), config=self.storage_options or None)  # type: ignore[arg-type]
 
     def uri(self, *parts: str) -> str:
         """Path or URL of a folder of the lake, as deltalake and polars take it."""

@@ -57,7 +57,7 @@ class DeadLetterFilter:
 def dead_letters(lake: Lake, wanted: DeadLetterFilter, now: datetime | None = None) -> pl.DataFrame:
     """The rows of `marts.dead_letters` that match, oldest failure first."""
     with open_sql(lake) as sql:
-        letters = sql.sql("SELECT * FROM marts.dead_letters").pl()
+        letters: pl.DataFrame = sql.sql("SELECT * FROM marts.dead_letters").pl()
     if wanted.stage:
         letters = letters.filter(pl.col("stage") == wanted.stage.replace("/", "."))
     if wanted.code:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.tables import TableContract
@@ -139,7 +139,7 @@ class PartWriter:
             # The transaction makes two stale writers of a new partition conflict; without it both are accepted.
             stored = table.transaction_version(app_id)
             table.create_write_transaction(
-                self._done,
+                list[AddAction | RemoveAction](self._done),
                 mode="overwrite",
                 schema=table.schema(),
                 partition_by=list(self.contract.partition_by),
@@ -212,7 +212,11 @@ def _file_schema(contract: TableContract, binary_column: str) -> pa.Schema:
     columns: Sequence[str] = [name for name in contract.schema if name not in contract.partition_by]
     arrow = contract.frame([]).select(columns).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     plain = [
-        pa.field(f.name, pa.binary() if f.name == binary_column else _narrow(f.type), nullable=f.name != binary_column)
+        pa.field(
+            f.name,
+            pa.binary() if f.name == binary_column else _narrow(f.type),
+            nullable=f.name != binary_column,
+        )
         for f in arrow
     ]
     return pa.schema(plain)

@@ -29,7 +29,7 @@ def open_sql(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
             stage, table = contract.key
             connection.register(f"__{stage}_{table}", lake.scan(contract))
             connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{stage}"')
-            connection.execute(f'CREATE VIEW "{stage}"."{table}" AS SELECT * FROM "__{stage}_{table}"')
+            connection.execute(f'CREATE VIEW "{stage}"."{table}" AS FROM "__{stage}_{table}"')
         for schema, name, select in models():
             connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
             connection.execute(f'CREATE VIEW "{schema}"."{name}" AS {select}')

@@ -119,8 +119,8 @@ def _from_integers(image: Image.Image, bit_depth: int) -> Image.Image:
     if values.min() < 0 or values.max() > white:
         raise ItemError(
             ErrorCode.UNSUPPORTED_FORMAT,
-            f"expected gray levels of 0 to {white}, got {values.min()} to {values.max()}, whose white is unknown; "
-            "convert it to 16 bits.",
+            f"expected gray levels of 0 to {white}, got {values.min()} to {values.max()}, "
+            "whose white is unknown; convert it to 16 bits.",
         )
     levels = np.rint(values * (255.0 / white)).astype(np.uint8)
     is_negative = "I;16" in image.mode and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO

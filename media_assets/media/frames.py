@@ -91,7 +91,7 @@ def make_thumbnail(source: FrameSource) -> bytes:
     """JPEG of the whole picture, its longer side at most 96 pixels (smaller pictures are not enlarged)."""
     size = fits_within(source.width_px, source.height_px, THUMBNAIL_PX)
     pixels, _ = source.at(_thumbnail_divisor(source, size))
-    small = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    small = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=1.1)
     encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(small), _THUMBNAIL_QUALITY, "RGB", "444")
     return encoded
 

@@ -117,7 +117,8 @@ def _admit(data: bytes, limits: StillLimits) -> str:
     if mime not in STILL_MIMES:
         raise ItemError(
             ErrorCode.UNSUPPORTED_FORMAT,
-            f"expected one of {', '.join(sorted(_short(m) for m in STILL_MIMES))}; got {mime}, which is not opened.",
+            f"expected one of {', '.join(sorted(_short(m) for m in STILL_MIMES))}; "
+            f"got {mime}, which is not opened as a still.",
         )
     return mime
 
@@ -152,7 +153,8 @@ def _check_size(width_px: int, height_px: int, n_frames: int, limits: StillLimit
     if n_pixels > limits.max_pixels:
         raise ItemError(
             ErrorCode.TOO_MANY_PIXELS,
-            f"expected at most {limits.max_pixels} pixels, the header says {width_px}x{height_px}; scale it down.",
+            f"expected at most {limits.max_pixels} pixels, the header says {width_px}x{height_px}; "
+            "scale it down.",
         )
     if n_frames > limits.max_frames:
         raise ItemError(

@@ -68,8 +68,8 @@ def place(width: int, height: int, size: tuple[int, int], fit: Fit, shorter_px: 
         if whole_w * whole_h > MAX_OUTPUT_PIXELS:
             raise ItemError(
                 ErrorCode.TOO_MANY_PIXELS,
-                f"{width}x{height} at a shorter side of {shorter_px} makes {whole_w}x{whole_h} pixels, expected at "
-                f"most {MAX_OUTPUT_PIXELS}; use another fit for such narrow pictures.",
+                f"{width}x{height} at a shorter side of {shorter_px} makes {whole_w}x{whole_h} pixels, "
+                f"expected at most {MAX_OUTPUT_PIXELS}; use another fit for such narrow pictures.",
             )
         box = (0.0, 0.0, float(width), float(height))
         return Placement(box, whole_w, whole_h, 0, 0, (whole_h, whole_w), (whole_w, whole_h))

@@ -83,9 +83,7 @@ class ChannelStatistics:
         Raises:
             ValueError: nothing has been counted.
         """
-        return tuple(
-            self.scale * math.sqrt(n * second - first * first) / n for n, first, second in self._moments()
-        )
+        return tuple(self.scale * math.sqrt(n * second - first * first) / n for n, first, second in self._moments())
 
     def _moments(self) -> list[tuple[int, int, int]]:
         """(count, sum, sum of squares) of each channel's levels, as exact integers."""
@@ -125,12 +123,10 @@ def merge(a: ChannelStatistics, b: ChannelStatistics) -> ChannelStatistics:
         ValueError: their levels mean different values.
     """
     if a.scale != b.scale:
-        raise ValueError(
-            f"Expected statistics of one scale, got {a.scale} and {b.scale}: they do not add up."
-        )
+        raise ValueError(f"Expected statistics of one scale, got {a.scale} and {b.scale}: they do not add up.")
     both = ChannelStatistics(a.scale)
     both.n_tensors = a.n_tensors + b.n_tensors
-    both.counts = a.counts + b.counts
+    np.add(a.counts, b.counts, out=both.counts)
     return both
 
 
@@ -143,4 +139,5 @@ def _levels(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
             f"Expected floats in 0..1, got {float(values.min())} to {float(values.max())}: undo their "
             f"normalization first (value * std + mean)."
         )
-    return levels.astype(np.uint8)
+    rounded: npt.NDArray[np.uint8] = levels.astype(np.uint8)
+    return rounded

@@ -1,5 +1,4 @@
-"""Tensors: a frame at one shape and range, stored quantised together with the affine map to normalized
-values.
+"""Tensors: a frame at one shape and range, stored quantised with the affine map to normalized values.
 
 One formula holds for every row, whatever it is stored as: ``normalized = (stored * scale - mean) / std``.
 

@@ -1,13 +1,13 @@
-"""Which files hold the tensors of one table version, and what their rows are: from the Delta log, never from
-a glob.
+"""Which files hold the tensors of one table version, and what their rows are.
 
-Not here: where values lie in a file (`mapped.py`), or what a training loop sees of them (`tensors.py`).
+Files come from the Delta log, never from a glob. Not here: where values lie in a file (`mapped.py`), or what
+a training loop sees of them (`tensors.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,9 +119,7 @@ class TensorTable:
         sizes = {form.n_bytes for form in rows.forms}
         path = self.local_path(file)
         if path is None or len(sizes) != 1:
-            raise NotMappedError(
-                f"{file.path}: expected a local file with tensors of one size, found sizes {sizes}"
-            )
+            raise NotMappedError(f"{file.path}: expected a local file with tensors of one size, found sizes {sizes}")
         buffer = ValueBuffer(path)
         return buffer, value_starts(metadata, TENSOR, sizes.pop(), buffer)
 
@@ -144,8 +142,7 @@ def open_table(lake: Lake, batches: Sequence[str] | None = None, version: int | 
 
     Raises:
         NotMaterialized: the table or the version does not exist.
-        LakeUnfit: the table uses a Delta feature with which a file no longer says by itself what its rows
-            are.
+        LakeUnfit: the table uses a Delta feature with which files alone do not say what the rows are.
     """
     if (table := lake.table(TENSORS_IMAGES)) is None:
         raise NotMaterialized(
@@ -171,8 +168,7 @@ def read_rows(parquet: pq.ParquetFile) -> FileRows:
 
 
 def frame_keys(frame_ids: Sequence[str]) -> FrameKeys:
-    """Ids of 32 hexadecimal digits as pairs of integers, shape (n, 2): a quarter of the memory, and the same
-    order.
+    """Ids of 32 hexadecimal digits as pairs of integers, shape (n, 2): less memory, and the same order.
 
     Raises:
         ContractBroken: an id has another form.
@@ -187,21 +183,21 @@ def frame_keys(frame_ids: Sequence[str]) -> FrameKeys:
 def frame_ids(keys: FrameKeys) -> npt.NDArray[np.str_]:
     """What `frame_keys` was made from, shape (n,)."""
     digits = keys.astype(">u8").tobytes().hex()
-    return np.frombuffer(digits.encode(), "S32").astype("U32")
+    return np.frombuffer(digits.encode("utf-32-le"), "<U32")
 
 
 def _forms(frame: pl.DataFrame) -> tuple[npt.NDArray[np.int64], tuple[Form, ...]]:
     kinds = frame.unique(maintain_order=True)
-    forms = tuple(
-        Form(spec, tuple(shape), layout, dtype, scale, tuple(mean), tuple(std))
-        for spec, shape, layout, dtype, scale, mean, std in kinds.iter_rows()
-    )
+    forms = tuple(map(_form, kinds.iter_rows()))
     if len(forms) == 1:
         return np.zeros(frame.height, np.int64), forms
     numbers = {form: number for number, form in enumerate(forms)}
-    rows: Iterator[tuple[Any, ...]] = frame.iter_rows()
-    each = (Form(*(tuple(v) if isinstance(v, list) else v for v in row)) for row in rows)
-    return np.fromiter((numbers[form] for form in each), np.int64, frame.height), forms
+    return np.fromiter((numbers[_form(row)] for row in frame.iter_rows()), np.int64, frame.height), forms
+
+
+def _form(row: tuple[Any, ...]) -> Form:
+    spec, shape, layout, dtype, scale, mean, std = row
+    return Form(spec, tuple(shape), layout, dtype, scale, tuple(mean), tuple(std))
 
 
 def _load_version(table: DeltaTable, version: int) -> None:

@@ -8,13 +8,11 @@ into a scratch file of the same form. Not here: which files there are and what t
 
 from __future__ import annotations
 
-import math
 import shutil
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +41,7 @@ class ValueBuffer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._buffer = map_file(path)
-        self._bytes = memoryview(self._buffer)
+        self._bytes: npt.NDArray[np.uint8] = np.frombuffer(map_file(path), np.uint8)
 
     def length_before(self, start: int) -> int:
         """The length that stands before the value at this byte; -1 where the file has no such place."""
@@ -52,19 +49,18 @@ class ValueBuffer:
             return -1
         return int(_LENGTH.unpack_from(self._bytes, start - _LENGTH.size)[0])
 
-    def array(self, start: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    def value(self, start: int, n_bytes: int) -> npt.NDArray[np.uint8]:
         """A read-only view of the value at this byte.
 
         Every value is held against its own stored length: a view of anything but one whole value is refused.
 
         Raises:
-            ContractBroken: the stored value does not have as many bytes as its shape and type need.
+            ContractBroken: the value stored there does not have `n_bytes`.
         """
-        needed_bytes = dtype.itemsize * math.prod(shape)
-        if (n_bytes := self.length_before(start)) != needed_bytes:
-            raise ContractBroken(_wrong_size(str(self._path), needed_bytes, n_bytes))
-        view: npt.NDArray[Any] = np.ndarray(shape, dtype, self._buffer, start)
-        return view
+        (stored_bytes,) = _LENGTH.unpack_from(self._bytes, start - _LENGTH.size)
+        if stored_bytes != n_bytes:
+            raise ContractBroken(_wrong_size(str(self._path), n_bytes, stored_bytes))
+        return self._bytes[start : start + n_bytes]
 
 
 def map_file(path: Path) -> pa.Buffer:
@@ -79,16 +75,14 @@ def map_file(path: Path) -> pa.Buffer:
         last = file.read_buffer(1)
     if last.address - first.address != n_bytes - 1:
         raise NotMappedError(f"{path}: expected one mapping of the whole file")
-    # Reading all bytes as one buffer would ask the kernel to load the file; one byte keeps the mapping alive
-    # as well.
+    # Reading all bytes as one buffer would ask the kernel to load the file; one byte keeps it mapped.
     return pa.foreign_buffer(first.address, n_bytes, base=first)
 
 
 def value_starts(metadata: pq.FileMetaData, column: str, n_bytes: int, buffer: ValueBuffer) -> Starts:
-    """Where each of the file's values starts, in row order, if all have `n_bytes` and lie at a constant
-    stride.
+    """Where each of the file's values starts, in row order, if all lie at one stride.
 
-    Judged by the footer and by the first value of each row group; `ValueBuffer.array` judges every value when
+    Judged by the footer and by the first value of each row group; `ValueBuffer.value` judges every value when
     read.
 
     Raises:
@@ -113,24 +107,25 @@ def value_starts(metadata: pq.FileMetaData, column: str, n_bytes: int, buffer: V
     return np.concatenate(starts) if starts else np.empty(0, np.int64)
 
 
-def decoded_values(parquet: pq.ParquetFile, column: str) -> Iterator[pa.Buffer]:
-    """Every value of a column in row order, whatever its layout; memory is bounded by some rows, not by the
-    file."""
-    for rows in parquet.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[column], use_threads=False):
-        for value in rows.column(0):
-            yield value.as_buffer()
+def decoded_values(
+    parquet: pq.ParquetFile, column: str, n_bytes: Sequence[int]
+) -> Iterator[npt.NDArray[np.uint8] | None]:
+    """Every value of a column in row order, whatever its layout, some rows in memory at a time.
 
-
-def shaped(
-    row: int, value: pa.Buffer | None, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> npt.NDArray[Any]:
-    """A decoded value as a read-only array.
+    Args:
+        parquet: the open file.
+        column: its binary column.
+        n_bytes: for each of the file's rows the size that its value must have, or -1 to get None instead of
+            it.
 
     Raises:
-        ContractBroken: it does not have as many bytes as its shape and type need.
+        ContractBroken: a value has another size.
     """
-    _checked_size(row, value, dtype.itemsize * math.prod(shape))
-    return np.frombuffer(value, dtype).reshape(shape)
+    row = 0
+    for rows in parquet.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[column], use_threads=False):
+        for value in rows.column(0):
+            yield None if n_bytes[row] < 0 else _sized(row, value.as_buffer(), n_bytes[row])
+            row += 1
 
 
 def spilled(
@@ -150,23 +145,22 @@ def spilled(
         ContractBroken: a value does not have the size that its shape needs.
     """
     root = Path(folder or tempfile.gettempdir())
-    wanted = n_bytes >= 0
-    sizes = n_bytes[wanted] + _LENGTH.size
+    sizes = n_bytes[n_bytes >= 0] + _LENGTH.size
     _require_room(root, int(sizes.sum()))
     with tempfile.NamedTemporaryFile(dir=root, prefix="media-assets-", suffix=".tensors") as file:
-        for row, value in enumerate(decoded_values(parquet, column)):
-            if wanted[row]:
-                file.write(_LENGTH.pack(_checked_size(row, value, int(n_bytes[row]))))
+        for value in decoded_values(parquet, column, n_bytes.tolist()):
+            if value is not None:
+                file.write(_LENGTH.pack(value.size))
                 file.write(value)
         file.flush()
         return ValueBuffer(Path(file.name)), np.cumsum(sizes) - sizes + _LENGTH.size
 
 
-def _checked_size(row: int, value: pa.Buffer | None, needed_bytes: int) -> int:
+def _sized(row: int, value: pa.Buffer | None, needed_bytes: int) -> npt.NDArray[np.uint8]:
     n_bytes = 0 if value is None else value.size
-    if n_bytes != needed_bytes:
+    if value is None or n_bytes != needed_bytes:
         raise ContractBroken(_wrong_size(f"row {row}", needed_bytes, n_bytes))
-    return int(n_bytes)
+    return np.frombuffer(value, np.uint8)
 
 
 def _require_room(folder: Path, n_bytes: int) -> None:

@@ -1,13 +1,12 @@
-"""The affine map from stored numbers to the numbers a model sees, applied in place and fast.
+"""Which affine map leads from stored numbers to the numbers that a model sees.
 
-normalized = (stored * scale - mean) / std = stored * a + b, per channel. Not here: the presets and the
-reference implementation (`media/tensors.py`), or where stored numbers come from (`files.py`, `mapped.py`).
+normalized = (stored * scale - mean) / std = stored * a + b, per channel. Not here: applying it
+(`placing.py`), the presets and the reference implementation (`media/tensors.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +18,10 @@ from media_assets.media.tensors import NORMALIZATIONS
 from media_assets.serving.files import Form
 from media_assets.tables import TENSORS_STATISTICS
 
-Layout = Literal["nchw", "nhwc"]
-Output = Literal["float32", "float16", "uint8"]
 Channels = npt.NDArray[np.float64]
 Factors = npt.NDArray[np.float32]
 MeanStd = tuple[tuple[float, ...], tuple[float, ...]]
 Normalization = str | tuple[Sequence[float], Sequence[float]] | None
-Place = Callable[[npt.NDArray[Any], npt.NDArray[Any]], None]
-"""Fills one sample of a mini-batch (first) from one stored tensor (second)."""
-
 MEASURED = "measured"
 
 
@@ -99,70 +93,6 @@ def coefficients(form: Form, normalization: Normalization, mean_std: MeanStd) ->
     mean, std = (np.array(values, np.float64) for values in mean_std)
     gain, offset = (np.full(3, form.scale), np.zeros(3)) if normalization is None else unit_range(form)
     return (gain / std).astype(np.float32), ((offset - mean) / std).astype(np.float32)
-
-
-def placer(form: Form, factors: tuple[Factors, Factors], layout: Layout, output: Output) -> Place:
-    """The function that fills one sample of a mini-batch with stored * a + b, or with stored for uint8.
-
-    Raises:
-        ValueError: raw uint8 values of a spec that stores floats.
-    """
-    to_output = _as_chw(form.layout) if layout == "nchw" else _as_hwc(form.layout)
-    if output == "uint8":
-        if form.dtype != "uint8":
-            raise ValueError(
-                f"Spec {form.spec!r} stores {form.dtype}: expected dtype='float32' or 'float16'."
-            )
-        return lambda sample, stored: np.copyto(sample, to_output(stored))
-    a, b = factors
-    is_identity = bool((a == 1).all() and (b == 0).all())
-    if is_identity:
-        return lambda sample, stored: np.copyto(sample, to_output(stored), casting="same_kind")
-    fill = _fill_planes(a, b) if layout == "nchw" else _fill_pixels(a, b)
-    if output == "float32":
-        return lambda sample, stored: fill(sample, to_output(stored))
-
-    def through_float32(sample: npt.NDArray[Any], stored: npt.NDArray[Any]) -> None:
-        exact = np.empty(sample.shape, np.float32)
-        fill(exact, to_output(stored))
-        np.copyto(sample, exact, casting="same_kind")
-
-    return through_float32
-
-
-def _fill_planes(a: Factors, b: Factors) -> Place:
-    """For (3, h, w): cast, then two passes in place over a plane that is still in the cache (measured: twice
-    as fast as a multiplication of mixed types, which numpy does in small buffered pieces)."""
-
-    def fill(sample: npt.NDArray[Any], stored: npt.NDArray[Any]) -> None:
-        for plane, values, factor, offset in zip(sample, stored, a, b, strict=True):
-            plane[...] = values
-            plane *= factor
-            plane += offset
-
-    return fill
-
-
-def _fill_pixels(a: Factors, b: Factors) -> Place:
-    """For (h, w, 3): whole rows of pixels at once, because a last axis of three is too short for numpy's
-    loops."""
-
-    def fill(sample: npt.NDArray[Any], stored: npt.NDArray[Any]) -> None:
-        height, width, _ = sample.shape
-        lines = sample.reshape(height, width * 3)
-        sample[...] = stored
-        lines *= np.tile(a, width)
-        lines += np.tile(b, width)
-
-    return fill
-
-
-def _as_chw(layout: str) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
-    return (lambda x: x) if layout == "chw" else (lambda x: x.transpose(2, 0, 1))
-
-
-def _as_hwc(layout: str) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
-    return (lambda x: x) if layout == "hwc" else (lambda x: x.transpose(1, 2, 0))
 
 
 def _preset(name: str) -> MeanStd:

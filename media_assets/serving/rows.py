@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +32,7 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Part:
-    """The rows of one spec in one file, in file order; `buffer` is None where the file must be decoded
-    first."""
+    """The rows of one spec in one file, in file order; `buffer` is None for a file to be decoded."""
 
     file: DataFile
     buffer: ValueBuffer | None
@@ -45,8 +43,7 @@ class _Part:
 
 
 class TensorRows:
-    """All tensors of one spec, sorted by (batch_id, frame_id): the same numbers however the rows lie in
-    files.
+    """All tensors of one spec, sorted by (batch_id, frame_id): equal numbers, however they lie in files.
 
     A row costs about 40 bytes of memory. Files laid out for mapping are mapped; any other file is decoded
     into a scratch file when one of its rows is first asked for.
@@ -62,7 +59,7 @@ class TensorRows:
         forms = list(dict.fromkeys(form for part in parts for form in part.forms))
         self.form = require_one_recipe(forms, spec)
         self.shapes = [form.shape for form in forms]
-        self._stored_type = self.form.stored_type
+        self._sizes = np.array([form.n_bytes for form in forms], np.int64)
         self._batch_of_file = np.array([file.batch_id for file in self._files])
         self._sort(parts, {form: number for number, form in enumerate(forms)})
 
@@ -75,10 +72,15 @@ class TensorRows:
 
     def batch_ids(self, numbers: Numbers | slice = slice(None)) -> npt.NDArray[np.str_]:
         """The ingest batches of these rows."""
-        return self._batch_of_file[self._file[numbers]]
+        batches: npt.NDArray[np.str_] = self._batch_of_file[self._file[numbers]]
+        return batches
 
-    def stored(self, numbers: Numbers) -> Iterator[npt.NDArray[Any]]:
-        """A read-only view of each of these tensors, in stored type and layout.
+    def shape(self, number: int) -> tuple[int, ...]:
+        """The stored shape of one row."""
+        return self.shapes[int(self._form[number])]
+
+    def values(self, numbers: Numbers) -> Iterator[npt.NDArray[np.uint8]]:
+        """A read-only view of each of these tensors' bytes, at any alignment.
 
         Raises:
             ContractBroken: a stored value does not have the size that its shape needs.
@@ -87,20 +89,18 @@ class TensorRows:
         files = self._file[numbers]
         if self.n_fallback_files:
             self._decode(np.unique(files))
-        places = zip(files.tolist(), self._start[numbers].tolist(), self._form[numbers].tolist(), strict=True)
-        for file, start, form in places:
+        sizes = self._sizes[self._form[numbers]]
+        for file, start, n_bytes in zip(files.tolist(), self._start[numbers].tolist(), sizes.tolist(), strict=True):
             buffer = self._buffers[file]
-            assert buffer is not None
-            yield buffer.array(start, self.shapes[form], self._stored_type)
+            assert buffer is not None, "just decoded"
+            yield buffer.value(start, n_bytes)
 
     def _sort(self, parts: Sequence[_Part], form_numbers: dict[Form, int]) -> None:
         keys = np.concatenate([part.keys for part in parts])
         file = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part.keys) for part in parts])
         ranks = np.unique(self._batch_of_file, return_inverse=True)[1].astype(np.int32)
         order = np.lexsort((keys[:, 1], keys[:, 0], ranks[file]))
-        numbers = [
-            np.array([form_numbers[f] for f in part.forms], np.int32)[part.form_numbers] for part in parts
-        ]
+        numbers = [np.array([form_numbers[f] for f in part.forms], np.int32)[part.form_numbers] for part in parts]
         self._keys, self._file = keys[order], file[order]
         self._start = np.concatenate([part.starts for part in parts])[order]
         self._form = np.concatenate(numbers)[order]
@@ -129,9 +129,7 @@ class TensorRows:
     def _spilled(self, file: DataFile) -> tuple[ValueBuffer, Starts]:
         with self._table.open(file) as parquet:
             rows = read_rows(parquet)
-            sizes = np.array(
-                [form.n_bytes if form.spec == self._spec else -1 for form in rows.forms], np.int64
-            )
+            sizes = np.array([form.n_bytes if form.spec == self._spec else -1 for form in rows.forms], np.int64)
             return spilled(parquet, TENSOR, sizes[rows.form_numbers], self._scratch)
 
 
@@ -164,9 +162,7 @@ def _part(table: TensorTable, file: DataFile, spec: str) -> _Part | None:
         return _part_of(file, rows, picked, buffer, starts[picked])
 
 
-def _part_of(
-    file: DataFile, rows: FileRows, picked: Numbers, buffer: ValueBuffer | None, starts: Starts
-) -> _Part:
+def _part_of(file: DataFile, rows: FileRows, picked: Numbers, buffer: ValueBuffer | None, starts: Starts) -> _Part:
     numbers, form_numbers = np.unique(rows.form_numbers[picked], return_inverse=True)
     forms = tuple(rows.forms[number] for number in numbers)
     return _Part(file, buffer, rows.frame_keys[picked], starts, forms, form_numbers)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow.parquet as pq
@@ -27,7 +28,7 @@ from media_assets.serving.files import (
     read_rows,
     require_one_recipe,
 )
-from media_assets.serving.mapped import NotMappedError, decoded_values, shaped
+from media_assets.serving.mapped import NotMappedError, decoded_values
 from media_assets.serving.normalization import MeanStd, unit_range
 from media_assets.tables import TENSORS_STATISTICS
 
@@ -39,8 +40,7 @@ def measure_statistics(
     normalizations: Mapping[str, MeanStd] | None = None,
     version: int | None = None,
 ) -> pl.DataFrame:
-    """Mean, deviation and histogram of each channel of every spec, as rows of `tensors/statistics`, sorted by
-    key.
+    """Mean, deviation and histogram of each channel of every spec: the rows of `tensors/statistics`.
 
     Memory does not grow with the table: files are mapped, or decoded some rows at a time.
 
@@ -86,9 +86,7 @@ class _Counter:
         try:
             self.statistics.add(unit, form.layout)
         except ValueError as error:
-            raise ContractBroken(
-                f"Spec {form.spec!r}: its floats are not what its name says. {error}"
-            ) from error
+            raise ContractBroken(f"Spec {form.spec!r}: its floats are not what its name says. {error}") from error
 
 
 def _tensors(table: TensorTable, file: DataFile) -> Iterator[tuple[Form, npt.NDArray[Any]]]:
@@ -101,11 +99,13 @@ def _tensors(table: TensorTable, file: DataFile) -> Iterator[tuple[Form, npt.NDA
             return
     for number, start in zip(rows.form_numbers.tolist(), starts.tolist(), strict=True):
         form = rows.forms[number]
-        yield form, buffer.array(start, form.shape, form.stored_type)
+        yield form, buffer.value(start, form.n_bytes).view(form.stored_type).reshape(form.shape)
 
 
 def _decoded(parquet: pq.ParquetFile, rows: FileRows) -> Iterator[tuple[Form, npt.NDArray[Any]]]:
-    values = decoded_values(parquet, TENSOR)
-    for row, (number, value) in enumerate(zip(rows.form_numbers.tolist(), values, strict=True)):
+    sizes = np.array([form.n_bytes for form in rows.forms], np.int64)[rows.form_numbers]
+    values = decoded_values(parquet, TENSOR, sizes.tolist())
+    for number, value in zip(rows.form_numbers.tolist(), values, strict=True):
         form = rows.forms[number]
-        yield form, shaped(row, value, form.shape, form.stored_type)
+        assert value is not None, "every row was asked for"
+        yield form, value.view(form.stored_type).reshape(form.shape)

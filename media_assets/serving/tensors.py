@@ -1,7 +1,7 @@
-"""The training reader: mini-batches of normalized arrays from `tensors/images`, in an order that depends on
-the rows, the seed and the epoch alone.
+"""The training reader: mini-batches of normalized arrays from `tensors/images`.
 
-Not here: the affine map (`normalization.py`), the numbered rows (`rows.py`), files and their layout
+Their order depends on the rows, the seed and the epoch alone. Not here: the affine map
+(`normalization.py`, `placing.py`), the numbered rows (`rows.py`), files and their layout
 (`files.py`, `mapped.py`).
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,26 +19,16 @@ import numpy.typing as npt
 from media_assets.errors import NotMaterialized, SetupError
 from media_assets.lake.delta import Lake
 from media_assets.serving.files import TensorTable, lake_of, open_table
-from media_assets.serving.normalization import (
-    MEASURED,
-    Layout,
-    MeanStd,
-    Normalization,
-    Output,
-    coefficients,
-    placer,
-    resolved,
-)
+from media_assets.serving.normalization import MEASURED, MeanStd, Normalization, coefficients, resolved
+from media_assets.serving.placing import Layout, Output, Place, laid_out, placer
 from media_assets.serving.rows import Numbers, index_rows
 
 
 @dataclass(frozen=True)
 class MiniBatch:
-    """Some samples: `x[i]` is frame `frame_ids[i]` of ingest batch `batch_ids[i]`, number `numbers[i]` of the
-    reader.
+    """Some samples: `x[i]` is sample `numbers[i]`, frame `frame_ids[i]` of ingest batch `batch_ids[i]`.
 
-    `x` has the reader's type and shape (n, 3, h, w) for `nchw`, (n, h, w, 3) for `nhwc`; channels are R, G,
-    B.
+    `x` has the reader's type and shape (n, 3, h, w) for `nchw`, (n, h, w, 3) for `nhwc`; channels R, G, B.
     """
 
     numbers: Numbers
@@ -58,9 +48,7 @@ class MiniBatch:
         try:
             torch = importlib.import_module("torch")
         except ImportError as error:
-            raise SetupError(
-                "as_torch() needs torch, which is not installed: pip install torch, or use x."
-            ) from error
+            raise SetupError("as_torch() needs torch, which is not installed: pip install torch, or use x.") from error
         return torch.from_numpy(self.x)
 
 
@@ -106,9 +94,7 @@ class TensorReader:
         _require_choice("layout", layout, get_args(Layout))
         _require_choice("dtype", dtype, get_args(Output))
         if dtype == "uint8" and normalization is not None:
-            raise ValueError(
-                f"dtype='uint8' gives the stored values: expected no normalization, got {normalization!r}"
-            )
+            raise ValueError(f"dtype='uint8' gives the stored values: expected no normalization, got {normalization!r}")
         table = open_table(lake_of(lake), batches, version)
         self.spec = spec or _only_spec(table)
         self.version = table.version
@@ -116,8 +102,8 @@ class TensorReader:
         self._rows = index_rows(table, self.spec, scratch)
         self._require_batches(batches)
         self.normalization: MeanStd = resolved(normalization, self._rows.form, table.lake)
-        factors = coefficients(self._rows.form, normalization, self.normalization)
-        self._place = placer(self._rows.form, factors, layout, dtype)
+        self._factors = coefficients(self._rows.form, normalization, self.normalization)
+        self._placer(self._rows.shapes[0])  # refuses what cannot be given before the first mini-batch
         kept = self.normalization if normalization == MEASURED else normalization
         self._arguments = (table.lake, self.spec, batches, layout, kept, dtype, table.version, scratch)
 
@@ -144,13 +130,10 @@ class TensorReader:
 
     @property
     def n_fallback_files(self) -> int:
-        """Files that must be decoded first, because something rewrote them in another layout or they are not
-        local."""
+        """Files that are decoded first: not local, or rewritten in another layout."""
         return self._rows.n_fallback_files
 
-    def __getitem__(
-        self, key: int | np.integer[Any] | slice | Sequence[int] | npt.NDArray[Any]
-    ) -> npt.NDArray[Any]:
+    def __getitem__(self, key: int | np.integer[Any] | slice | Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[Any]:
         """One sample for a number, a stack of them for a slice or an array of numbers.
 
         Raises:
@@ -212,16 +195,28 @@ class TensorReader:
 
     def _filled(self, numbers: Numbers, into: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         x = self._empty(len(numbers)) if into is None else into
-        for sample, stored in zip(x, self._rows.stored(numbers), strict=True):
-            self._place(sample, stored)
+        values = self._rows.values(numbers)
+        if (place := self._placer(self._rows.shapes[0])) is None:
+            lines = x.reshape(len(x), -1).view(np.uint8)
+            for i, value in enumerate(values):
+                lines[i] = value
+        else:
+            for sample, value in zip(x, values, strict=True):
+                place(sample, value)
         return x
 
     def _single(self, number: Numbers) -> npt.NDArray[Any]:
-        stored = next(iter(self._rows.stored(number)))
-        shape = _laid_out(stored.shape, self._rows.form.layout, self.layout)
-        sample = np.empty(shape, self.dtype)
-        self._place(sample, stored)
+        shape = self._rows.shape(int(number[0]))
+        sample = np.empty(laid_out(shape, self._rows.form.layout, self.layout), self.dtype)
+        value = next(self._rows.values(number))
+        if (place := self._placer(shape)) is None:
+            sample.reshape(-1).view(np.uint8)[...] = value
+        else:
+            place(sample, value)
         return sample
+
+    def _placer(self, shape: tuple[int, ...]) -> Place | None:
+        return placer(replace(self._rows.form, shape=shape), self._factors, self.layout, self.dtype)
 
     def _empty(self, n: int) -> npt.NDArray[Any]:
         return np.empty((n, *self._sample_shape()), self.dtype)
@@ -234,7 +229,7 @@ class TensorReader:
                 f"{sorted(set(shapes))[:3]}, which do not stack: read them one by one (reader[i]), or use a "
                 f"spec with a fixed size."
             )
-        return _laid_out(shapes[0], self._rows.form.layout, self.layout)
+        return laid_out(shapes[0], self._rows.form.layout, self.layout)
 
     def _require_batches(self, batches: Sequence[str] | None) -> None:
         if missing := sorted(set(batches or ()) - set(np.unique(self.batch_ids).tolist())):
@@ -268,8 +263,7 @@ def _reopened(
 
 
 def _shuffled(n: int, seed: int, epoch: int) -> Numbers:
-    """A permutation made of raw generator bits, whose stream numpy never changes (that of `permutation` it
-    may)."""
+    """A permutation made of raw generator bits, whose stream numpy never changes."""
     bits = np.random.PCG64(np.random.SeedSequence([seed, epoch])).random_raw(n)
     return np.argsort(bits, kind="stable")
 
@@ -284,12 +278,6 @@ def _only_spec(table: TensorTable) -> str:
     if len(specs) > 1:
         raise ValueError(f"The table holds {len(specs)} specs: expected spec= to name one of {specs}.")
     return specs[0]
-
-
-def _laid_out(shape: tuple[int, ...], stored: str, layout: Layout) -> tuple[int, ...]:
-    if stored == layout.removeprefix("n"):
-        return shape
-    return (shape[2], *shape[:2]) if stored == "hwc" else (*shape[1:], shape[0])
 
 
 def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -60,9 +60,7 @@ class Assembly:
 
     def _writer(self, stage: Stage) -> StatusWriter:
         intake = self.intake
-        return StatusWriter(
-            stage, self.versions[stage.name], intake.batch_id, intake.past, self.provenance, self.now
-        )
+        return StatusWriter(stage, self.versions[stage.name], intake.batch_id, intake.past, self.provenance, self.now)
 
     def _read_now(self, rows: StageRows) -> Iterator[Reading]:
         """Readings of the items that entered, in batch order; what went wrong before it was read is missing."""

@@ -56,7 +56,7 @@ def reconciliation_finding(
     keys = statuses["item_key"].to_list()
     counted = Counter(keys)
     promised = dict(zip(keys, statuses["n_outputs"].to_list(), strict=True))
-    detail: dict[str, object] = {"entered": len(entered)} | status_counts(statuses["status"])
+    detail: dict[str, object] = {"entered": len(entered), **status_counts(statuses["status"])}
     problems = {
         "without a status": [key for key in entered if key not in counted],
         "with several statuses": [key for key, n in counted.items() if n > 1],

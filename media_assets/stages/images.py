@@ -10,11 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 
-import polars as pl
-
-from media_assets.errors import ContractBroken, Outage, ReconciliationBroken
+from media_assets.errors import ContractBroken, ReconciliationBroken
 from media_assets.lake.delta import Provenance
 from media_assets.lake.journal import FetchJournal
 from media_assets.lake.parts import PartWriter
@@ -30,10 +27,11 @@ from media_assets.stages.audit import (
 )
 from media_assets.stages.commit import commit_batch
 from media_assets.stages.intake import Intake, read_manifest, read_past, take_in
+from media_assets.stages.outage import OutageGuard
 from media_assets.stages.reading import BatchReader
 from media_assets.stages.report import BatchReport, StageReport
 from media_assets.stages.rows import Reading, tensor_row
-from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS, Stage
+from media_assets.stages.stage import IMAGE_STAGES, RAW, TENSORS, Stage
 from media_assets.stages.tensor_parts import TensorParts
 from media_assets.stages.workbench import ReadOptions, Workbench
 from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES
@@ -60,10 +58,8 @@ def read_batch(
         if TENSORS in stages:
             parts = TensorParts(stack.enter_context(PartWriter(bench.lake, TENSORS_IMAGES, batch_id, "tensor")))
         reader = _reader(bench, options, intake, stages[0], parts, journal)
-        readings = _read_all(reader, len(intake.entered), options.outage_share)
-        assembly = Assembly(
-            intake, readings, versions, len(options.specs), provenance, bench.now()
-        )
+        readings = {reading.key: reading for reading in reader.readings()}
+        assembly = Assembly(intake, readings, versions, len(options.specs), provenance, bench.now())
         assembled = assembly.stages(stages)
         findings = _audit(bench, intake, assembled, parts, options)
         commit_batch(bench.lake, batch_id, assembled, parts.writer if parts else None, provenance)
@@ -95,36 +91,22 @@ def _reader(
     journal: FetchJournal,
 ) -> BatchReader:
     def keep_tensors(reading: Reading, tensors: tuple[bytes, ...]) -> None:
-        assert parts is not None and reading.frame_id is not None
+        assert parts is not None, "tensors were asked for"
+        assert reading.frame_id is not None, "a tensor is made of a frame"
         size_px = reading.upright_size_px
         for spec, tensor in zip(options.specs, tensors, strict=True):
             parts.append(tensor_row(intake.batch_id, reading.frame_id, spec, spec.shape_for(*size_px), tensor))
 
-    return BatchReader(bench, options, intake, first, parts is not None, journal, keep_tensors)
-
-
-def _read_all(reader: BatchReader, n_entered: int, outage_share: float) -> dict[str, Reading]:
-    """Every reading by item key, unless it becomes certain that the batch is hit by an outage.
-
-    The whole batch counts, not the part seen so far: otherwise the order of a list would decide.
-    """
-    readings: dict[str, Reading] = {}
-    retryable: Counter[str] = Counter()
-    for reading in reader.readings():
-        readings[reading.key] = reading
-        if reading.error is not None and reading.error.is_retryable:
-            retryable[reading.error.code.value] += 1
-            if retryable.total() > outage_share * n_entered:
-                raise Outage(
-                    f"Batch {reader.intake.batch_id}: more than {outage_share:.0%} of {n_entered} items failed for causes "
-                    f"that may pass ({dict(retryable)}), latest: {reading.error.message} Nothing was published and what "
-                    f"was fetched stays fetched; run the batch again when the source is back."
-                )
-    return readings
+    outage = OutageGuard(intake.batch_id, len(intake.entered), options.outage_share)
+    return BatchReader(bench, options, intake, first, parts is not None, journal, keep_tensors, outage)
 
 
 def _audit(
-    bench: Workbench, intake: Intake, stages: Sequence[StageRows], parts: TensorParts | None, options: ReadOptions
+    bench: Workbench,
+    intake: Intake,
+    stages: Sequence[StageRows],
+    parts: TensorParts | None,
+    options: ReadOptions,
 ) -> tuple[Finding, ...]:
     findings: list[Finding] = []
     for rows in stages:

@@ -22,7 +22,11 @@ def batch_cells(bench: Workbench, batch_id: str, n_cells: int = 64) -> list[Cell
     """One cell per item, at most `n_cells`: failed ones first, then converted, then the others by key."""
     shown = list(_shown(bench.lake, batch_id))[:n_cells]
     works = (
-        Work(row["item_key"], bench.blobs.source(row["frame"]), StillRequest(wants_frame=False, wants_thumbnail=True))
+        Work(
+            row["item_key"],
+            bench.blobs.source(row["frame"]),
+            StillRequest(wants_frame=False, wants_thumbnail=True),
+        )
         for row in shown
         if row["frame"] is not None
     )

@@ -6,22 +6,26 @@ as they are made. Not here: what the results mean for the tables (`rows`), or co
 
 from __future__ import annotations
 
+import os
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import msgspec
 
 from media_assets.engine.tasks import Outcome, Task, Work
 from media_assets.errors import ErrorCode, ItemError
 from media_assets.ingest.fetch.fetch_all import fetch_all
-from media_assets.ingest.fetch.items import Fetched, FetchRequest
-from media_assets.ingest.folder import folder_roots
+from media_assets.ingest.fetch.items import Fetched, FetchFailed, FetchRequest
 from media_assets.lake.journal import FetchJournal, JournalEntry
 from media_assets.media.identity import media_id as hash_of
 from media_assets.media.still import StillRead, StillRequest
 from media_assets.stages.intake import Entry, Intake
+from media_assets.stages.outage import OutageGuard
 from media_assets.stages.rows import Reading, frame_id_of
 from media_assets.stages.stage import RAW, TENSORS, Stage
 from media_assets.stages.workbench import ReadOptions, Workbench
@@ -44,6 +48,7 @@ class BatchReader:
     wants_tensors: bool
     journal: FetchJournal
     on_tensors: TensorSink
+    outage: OutageGuard
     n_downloaded: int = 0
     n_downloaded_bytes: int = 0
     decode_cpu_seconds: float = 0.0
@@ -56,11 +61,12 @@ class BatchReader:
         """One `Reading` per item to read, in the order in which they are finished."""
         task = READ_FRAME if self.first is TENSORS else READ_STILL
         n_done, n_items = 0, len(self.intake.to_read)
-        for outcome in self.bench.engine.map_items(task, self._works()):
-            done = [self._finished(outcome), *self._set_aside()]
-            n_done += len(done)
-            self.bench.progress(self.intake.batch_id, n_done, n_items)
-            yield from done
+        with closing(self.bench.engine.map_items(task, self._works())) as outcomes:
+            for outcome in outcomes:
+                done = [self._finished(outcome), *self._set_aside()]
+                n_done += len(done)
+                self.bench.progress(self.intake.batch_id, n_done, n_items)
+                yield from done
         yield from self._set_aside()
         for reading, leader in self._followers:
             yield _like(reading, leader)
@@ -77,6 +83,7 @@ class BatchReader:
             yield from self._work(reading, entry.kept.blob)
         if self.first is not RAW:
             for entry in missing.values():
+                self.outage.note(_blob_is_gone())
                 self._aside.put(Reading(entry, error=_blob_is_gone()))
         elif missing:
             yield from self._fetched(missing)
@@ -90,11 +97,18 @@ class BatchReader:
             policy=settings.policy,
             proxy=settings.proxy,
             user_agent=settings.user_agent,
-            local_roots=(*settings.local_roots, *folder_roots(entry.item for entry in missing.values())),
+            local_roots=(*settings.local_roots, *_folder_roots(missing.values())),
         )
+        with closing(results):
+            yield from self._opened(results, missing)
+
+    def _opened(
+        self, results: Iterable[Fetched | FetchFailed], missing: dict[str, Entry]
+    ) -> Iterator[Work[Reading, StillRequest]]:
         for result in results:
             entry = missing[str(result.key)]
             if not isinstance(result, Fetched):
+                self.outage.note(result.error)
                 self._aside.put(Reading(entry, result.media_id, error=result.error))
                 continue
             self.journal.append(
@@ -142,6 +156,8 @@ class BatchReader:
         self.decode_cpu_seconds += outcome.cpu_seconds
         if outcome.error is not None or outcome.response is None:
             reading.error = outcome.error
+            if outcome.error is not None:
+                self.outage.note(outcome.error)
             return reading
         read = outcome.response
         reading.probe, reading.thumbnail = read.probe, read.thumbnail
@@ -149,6 +165,7 @@ class BatchReader:
             self._keep_frame(reading, read)
         except OSError as error:
             reading.error = ItemError(ErrorCode.STORAGE_FAILED, f"Expected to keep the frame, got: {error}.")
+            self.outage.note(reading.error)
             return reading
         if read.tensors:
             self.on_tensors(reading, read.tensors)
@@ -159,13 +176,24 @@ class BatchReader:
             assert reading.entry.frame is not None, "items enter the tensors stage with their frame"
             reading.frame_id = reading.entry.frame["frame_id"]
             return
-        assert read.frame is not None and reading.media_id is not None, "a frame was asked for"
+        assert read.frame is not None, "a frame was asked for"
+        assert reading.media_id is not None, "what was opened has a name"
         reading.frame_id = frame_id_of(reading.media_id, read.frame)
         reading.frame_blob = reading.media_id
         if read.frame.data is not None:
             reading.frame_blob = hash_of(read.frame.data)
             self.bench.blobs.put(reading.frame_blob, read.frame.data)
         reading.frame = msgspec.structs.replace(read.frame, data=None)
+
+
+def _folder_roots(entries: Iterable[Entry]) -> set[Path]:
+    """The folders that `plan folder` was told to take: their files may be read, and nothing beside them."""
+    roots = set()
+    for entry in entries:
+        if entry.item["source"] == "folder":
+            path = unquote_to_bytes(urlsplit(entry.item["uri"]).path).split(b"/")
+            roots.add(Path(os.fsdecode(b"/".join(path[: -entry.key.count("/") - 1]) or b"/")))
+    return roots
 
 
 def _request(entry: Entry) -> FetchRequest:
@@ -176,7 +204,7 @@ def _request(entry: Entry) -> FetchRequest:
 def _blob_is_gone() -> ItemError:
     return ItemError(
         ErrorCode.STORAGE_FAILED,
-        "Expected the blob named by the stage before, but it is gone. Materialize raw/media of this batch with refetch.",
+        "Expected the blob named by the stage before; it is gone. Materialize raw/media of this batch with refetch.",
     )
 
 

@@ -5,7 +5,7 @@ Not here: reading an item, or holding the rows against contracts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -121,9 +121,7 @@ def frame_id_of(media_id: str, frame: FrameRead) -> str:
     return frame_id(media_id, 0, frame.turned_degrees)
 
 
-def tensor_row(
-    batch_id: str, frame: str, spec: TensorSpec, shape: Sequence[int], tensor: bytes
-) -> Row:
+def tensor_row(batch_id: str, frame: str, spec: TensorSpec, shape: Sequence[int], tensor: bytes) -> Row:
     """One `tensors/images` row."""
     affine = spec.affine
     return {

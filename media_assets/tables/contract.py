@@ -84,9 +84,7 @@ class TableContract:
         """Every way in which these rows break the contract; an empty list means that it holds."""
         found = []
         if tuple(frame.columns) != tuple(self.schema):
-            found.append(
-                Violation("*", f"columns must be {list(self.schema)}", frame.height, (str(frame.columns),))
-            )
+            found.append(Violation("*", f"columns must be {list(self.schema)}", frame.height, (str(frame.columns),)))
             return found
         try:
             self.model.validate(frame, lazy=True)

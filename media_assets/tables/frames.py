@@ -36,7 +36,8 @@ class FrameModel(pa.DataFrameModel):
     )
 
     @pa.dataframe_check
-    def an_original_is_the_raw_file(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
+    @classmethod
+    def an_original_is_the_raw_file(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """`original` means that frame and raw file are the same bytes."""
         is_original = pl.col("encoding") == "original"
         return data.lazyframe.select(is_original == (pl.col("blob") == pl.col("media_id")))

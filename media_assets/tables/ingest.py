@@ -95,7 +95,8 @@ class ItemStatusModel(pa.DataFrameModel):
     updated_at: Annotated[pl.Datetime, "us", "UTC"] = column("When this row was written, UTC")
 
     @pa.dataframe_check
-    def failed_rows_have_a_code_and_only_they(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
+    @classmethod
+    def failed_rows_have_a_code_and_only_they(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """A failure without a cause would be silent."""
         failed = pl.col("status") == Status.FAILED.value
         return data.lazyframe.select(failed == pl.col("error_code").is_not_null())

@@ -28,7 +28,8 @@ class MediaModel(pa.DataFrameModel):
     exif_orientation: pl.Int64 = column("EXIF orientation 1..8; null: none stated", nullable=True, ge=1, le=8)
     duration_ns: pl.Int64 = column("Length of a video or sound, nanoseconds", nullable=True, ge=0)
     captured_at: str = column(
-        "Capture time as the file states it, ISO 8601; with an offset only where the file has one", nullable=True
+        "Capture time as the file states it, ISO 8601; with an offset only where the file has one",
+        nullable=True,
     )
     camera_make: str = column("EXIF Make", nullable=True)
     camera_model: str = column("EXIF Model", nullable=True)

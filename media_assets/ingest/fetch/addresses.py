@@ -211,15 +211,19 @@ def _host_and_port(authority: str, url: str) -> tuple[str, int | None]:
                 f"{shown(url)}: a percent sign in the host (escapes, zones) hides where it leads",
             )
         raise _refused(url, "its host cannot be read")
+    if any(char.isdigit() and not char.isascii() for char in found[1]):
+        raise ItemError(ErrorCode.ADDRESS_REFUSED, f"{shown(url)}: digits in a host must be plain ones (0 to 9)")
     return found[1], int(found[2]) if found[2] else None
 
 
 def _parsed(url: str) -> URL:
     """The URL for the HTTP client: byte for byte where that is safe (signed URLs), else quoted."""
     try:
-        return URL(url, encoded=True) if _SENDABLE.fullmatch(url) else URL(url)
+        parsed = URL(url, encoded=True) if _SENDABLE.fullmatch(url) else URL(url)
+        _ = parsed.raw_host, parsed.port  # read lazily, and refused only then
     except ValueError as error:
         raise _refused(url, f"it cannot be read ({type(error).__name__})") from None
+    return parsed
 
 
 def _agreed_host(url: str, host: str, parsed: URL) -> str:
@@ -245,11 +249,10 @@ def _literal(host: str, url: str) -> Address | None:
     """
     if ":" in host:
         return IPv6Address(host)
-    labels = host.removesuffix(".").split(".")
-    if not _NUMBER.fullmatch(labels[-1]):
+    if not _NUMBER.fullmatch(host.removesuffix(".").rpartition(".")[2]):
         return None
     try:
-        return IPv4Address(host.removesuffix("."))
+        return IPv4Address(host)
     except ValueError:
         raise ItemError(
             ErrorCode.ADDRESS_REFUSED,

@@ -26,7 +26,7 @@ def shown(url: str) -> str:
 def _authority(found: re.Match[str]) -> str:
     """Scheme and host without user info; nothing of the host when it may be a password cut at a slash."""
     scheme, authority = found[1] or "", found[2]
-    user_info, at, host = authority.rpartition("@")
+    _, at, host = authority.rpartition("@")
     if at:
         return f"{scheme}…@{host}"
     is_unclear = bool(scheme) and not authority.startswith("[") and _PASSWORD_LIKE.search(authority)

@@ -94,9 +94,7 @@ def _problem(n_columns: int, is_box: bool) -> pl.Expr:
     if is_box:
         complaints += [(~_is_share(name), _got(f"a {side} of 0 to 1", side)) for name, side in _SIDES.items()]
         is_turned = (pl.col("x_min") > pl.col("x_max")) | (pl.col("y_min") > pl.col("y_max"))
-        complaints.append(
-            (is_turned, pl.lit("expected XMin <= XMax and YMin <= YMax, got them the other way"))
-        )
+        complaints.append((is_turned, pl.lit("expected XMin <= XMax and YMin <= YMax, got them the other way")))
         complaints += [
             (~_field(flag).is_in(_FLAG_VALUES).fill_null(False), _got(f"a {flag} of 0, 1 or -1", flag))
             for flag in _FLAGS.values()

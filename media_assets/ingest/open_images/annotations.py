@@ -59,9 +59,7 @@ class Annotations:
         places = enumerate(image_ids)
         while chunk := list(islice(places, _N_IDS_PER_INSERT)):
             self._insert("listed", pl.DataFrame(chunk, schema=["place", "image_id"], orient="row"))
-        self._db.execute(
-            "CREATE TABLE wanted AS SELECT min(place) AS place, image_id FROM listed GROUP BY image_id"
-        )
+        self._db.execute("CREATE TABLE wanted AS SELECT min(place) AS place, image_id FROM listed GROUP BY image_id")
         self._db.execute("DROP TABLE listed")
 
     def load(self, path: Path) -> Iterator[RejectedRow]:
@@ -87,9 +85,7 @@ class Annotations:
         self._db.execute("CREATE TABLE sorted AS SELECT * FROM found ORDER BY place")
         self._db.execute("DROP TABLE found")
 
-    def of(
-        self, start: int, end: int, display_names: Mapping[str, str]
-    ) -> dict[str, list[dict[str, object]]]:
+    def of(self, start: int, end: int, display_names: Mapping[str, str]) -> dict[str, list[dict[str, object]]]:
         """Labels, as the manifest holds them, of the images at places `start` up to `end` (exclusive), by id.
 
         Labels of the whole picture come first, then boxes; each kind sorted by all its values, so that the
@@ -108,8 +104,15 @@ class Annotations:
 
     def _bad_rows(self) -> list[tuple[int, str]]:
         return self._db.execute(
-            "SELECT line, problem FROM block WHERE problem IS NOT NULL "
-            "AND (image_id IN (SELECT image_id FROM wanted) OR image_id IS NULL OR NOT regexp_full_match(image_id, '[0-9a-fA-F]{16}')) ORDER BY line"
+            """
+            SELECT line, problem FROM block
+            WHERE problem IS NOT NULL AND (
+                image_id IN (SELECT image_id FROM wanted)
+                OR image_id IS NULL
+                OR NOT regexp_full_match(image_id, '[0-9a-fA-F]{16}')
+            )
+            ORDER BY line
+            """
         ).fetchall()
 
     def _insert(self, table: str, frame: pl.DataFrame) -> None:

@@ -37,9 +37,7 @@ def checked_template(template: str) -> str:
     """
     problem = _problem(template)
     if problem:
-        raise PlanRefused(
-            f"Expected an image URL template such as {DEFAULT_IMAGE_URL}, got {template!r}: {problem}."
-        )
+        raise PlanRefused(f"Expected an image URL template such as {DEFAULT_IMAGE_URL}, got {template!r}: {problem}.")
     return template
 
 

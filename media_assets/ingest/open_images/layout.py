@@ -22,16 +22,38 @@ _MAX_HEADER_BYTES = 4096
 
 @dataclass(frozen=True)
 class Role:
-    """What a file is for, and its known paths below the public base, the best first."""
+    """What a file is for, its known paths below the public base (the best first), and its header.
+
+    Columns behind `columns` may be there when they begin with `extra_prefix`. Class files need no header.
+    """
 
     name: str
     paths: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    extra_prefix: str | None = None
     is_required: bool = False
+
+    def check_header(self, path: Path) -> None:
+        """Refuse a file that is not what it is called.
+
+        Raises:
+            PlanRefused: its header has other columns.
+        """
+        got = file_header(path)
+        extra = got[len(self.columns) :]
+        is_known = not extra or (
+            self.extra_prefix is not None and all(column.startswith(self.extra_prefix) for column in extra)
+        )
+        if self.columns and not (got[: len(self.columns)] == self.columns and is_known):
+            raise PlanRefused(
+                f"{path}: expected the columns {','.join(self.columns)}, got {','.join(got)[:500]!r}. "
+                f"Download the file again, or name the right folder."
+            )
 
 
 @dataclass(frozen=True)
 class MetadataFiles:
-    """The files found for one split; `missing` names the optional ones that were not, with what is lost."""
+    """The files found for one split; `missing` names the optional ones that were not, by role."""
 
     images: Path
     labels: Path | None
@@ -66,9 +88,9 @@ def roles_of(split: str) -> tuple[Role, ...]:
         "v5/class-descriptions-boxable.csv",
     )
     return (
-        Role("images", (*images, "2018_04/image_ids_and_rotation.csv"), is_required=True),
-        Role("labels", labels),
-        Role("boxes", boxes),
+        Role("images", (*images, "2018_04/image_ids_and_rotation.csv"), IMAGE_COLUMNS, is_required=True),
+        Role("labels", labels, LABEL_COLUMNS),
+        Role("boxes", boxes, BOX_COLUMNS, EXTRA_COLUMN_PREFIX),
         Role("classes", classes),
     )
 
@@ -79,19 +101,23 @@ def find_files(metadata: Path, split: str) -> MetadataFiles:
     Raises:
         PlanRefused: there is no image list, or a file's header is not that of the format.
     """
-    found = {role.name: _find(metadata, split, role) for role in roles_of(split)}
+    found: dict[str, Path | None] = {}
+    for role in roles_of(split):
+        path = find_file(metadata, split, role)
+        if path is None and role.is_required:
+            raise PlanRefused(_no_image_list(metadata, split, role))
+        if path is not None:
+            role.check_header(path)
+        found[role.name] = path
     images = found["images"]
-    if images is None:
-        raise PlanRefused(_no_image_list(metadata, split))
-    files = MetadataFiles(
-        images=images,
-        labels=found["labels"],
-        boxes=found["boxes"],
-        classes=found["classes"],
-        missing=tuple(name for name, path in found.items() if path is None),
-    )
-    _check_headers(files)
-    return files
+    assert images is not None
+    missing = tuple(name for name, path in found.items() if path is None)
+    return MetadataFiles(images, found["labels"], found["boxes"], found["classes"], missing)
+
+
+def find_file(metadata: Path, split: str, role: Role) -> Path | None:
+    """The best file of a role in a folder, or None."""
+    return next((path for path in _places(metadata, split, role) if path.is_file()), None)
 
 
 def holds_all_splits(images: Path) -> bool:
@@ -109,10 +135,6 @@ def file_header(path: Path) -> tuple[str, ...]:
         return (line,)
 
 
-def _find(metadata: Path, split: str, role: Role) -> Path | None:
-    return next((path for path in _places(metadata, split, role) if path.is_file()), None)
-
-
 def _places(metadata: Path, split: str, role: Role) -> Iterator[Path]:
     """Every place where a role's file may lie: the best name first, for each name all folders."""
     for public in map(Path, role.paths):
@@ -120,33 +142,10 @@ def _places(metadata: Path, split: str, role: Role) -> Iterator[Path]:
         yield from (metadata / folder / public.name for folder in folders)
 
 
-def _no_image_list(metadata: Path, split: str) -> str:
-    role = roles_of(split)[0]
+def _no_image_list(metadata: Path, split: str, role: Role) -> str:
     names = ", ".join(Path(path).name for path in role.paths)
     return (
         f"Expected the image list of the {split} split in {metadata}, found none of: {names} (also looked in "
         f"{split}/, 2018_04/, 2018_04/{split}/, v5/, v6/, v7/). Download {PUBLIC_BASE_URL}{role.paths[0]} into "
         f"that folder, or give {PUBLIC_BASE_URL} itself as the metadata."
     )
-
-
-def _check_headers(files: MetadataFiles) -> None:
-    _check_header(files.images, IMAGE_COLUMNS)
-    if files.labels:
-        _check_header(files.labels, LABEL_COLUMNS)
-    if files.boxes:
-        _check_header(files.boxes, BOX_COLUMNS, EXTRA_COLUMN_PREFIX)
-
-
-def _check_header(path: Path, expected: tuple[str, ...], extra_prefix: str | None = None) -> None:
-    """Refuse a file whose columns are others; further ones may begin with `extra_prefix`."""
-    got = file_header(path)
-    extra = got[len(expected) :]
-    has_only_known_extra = not extra or (
-        extra_prefix is not None and all(column.startswith(extra_prefix) for column in extra)
-    )
-    if got[: len(expected)] != expected or not has_only_known_extra:
-        raise PlanRefused(
-            f"{path}: expected the columns {','.join(expected)}, got {','.join(got)[:500]!r}. Download the "
-            f"file again, or name the right folder."
-        )

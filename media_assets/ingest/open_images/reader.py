@@ -129,9 +129,7 @@ def _items_with_labels(
                     yield row
 
 
-def _listed(
-    images: Path, split: str, template: str, count: int | None
-) -> Iterator[PlannedItem | RejectedRow]:
+def _listed(images: Path, split: str, template: str, count: int | None) -> Iterator[PlannedItem | RejectedRow]:
     """Items of the image list without labels; ends after `count` good ones."""
     n_items = 0
     with closing(_image_rows(images, split, template)) as rows:
@@ -160,9 +158,7 @@ def _image_rows(images: Path, split: str, template: str) -> Generator[PlannedIte
             if item is not None:
                 yield item
             elif not has_all_splits:
-                yield RejectedRow(
-                    row_key, f"expected a Subset of {split} in this file, got {record.fields[1]!r}"
-                )
+                yield RejectedRow(row_key, f"expected a Subset of {split} in this file, got {record.fields[1]!r}")
 
 
 def _classes(path: Path | None) -> tuple[dict[str, str], list[RejectedRow]]:

@@ -130,8 +130,8 @@ def _frame_header(data: bytes, frame: Segment) -> tuple[int, int, int, int]:
     if frame.marker not in _DECODED_SOFS or payload[0] != 8:
         raise ItemError(
             ErrorCode.UNSUPPORTED_FORMAT,
-            f"expected an 8-bit baseline or progressive JPEG, got {payload[0]}-bit of type SOF{frame.marker - 0xC0}; "
-            "convert it to PNG or TIFF",
+            f"expected an 8-bit baseline or progressive JPEG, got {payload[0]}-bit, SOF{frame.marker - 0xC0}; "
+            "convert it to PNG.",
         )
     height, width = int.from_bytes(payload[1:3], "big"), int.from_bytes(payload[3:5], "big")
     if not height or not width:

@@ -1,0 +1,93 @@
+# Everything a clone needs, on a machine with Python 3.11 to 3.13 and make.
+#
+#   make demo              the whole path on sample media, offline
+#   make check test        what every change must pass
+#   make help              all targets and variables
+#
+# The environment lies in $(VENV) and is set up by .ci/environment. Two stamp files in it remember what was installed,
+# so that pip runs again only after pyproject.toml or constraints.txt changed.
+.POSIX:
+
+PYTHON ?=
+VENV ?= .venv
+WORKERS ?= 2
+PORT ?= 3000
+ARGS ?=
+
+BIN = $(VENV)/bin
+BASE = $(VENV)/.base-stamp
+DEV = $(VENV)/.dev-stamp
+SET_UP = PYTHON='$(PYTHON)' VENV='$(VENV)' sh .ci/environment
+
+.PHONY: help demo dev test test-services check format docs bench chaos clean
+
+help:
+	@echo 'make demo            run the whole path on sample media, offline'
+	@echo 'make dev             open the graph in the Dagster UI, on 127.0.0.1:$(PORT)'
+	@echo 'make test            the tests that need nothing but this machine ($(WORKERS) workers)'
+	@echo 'make test-services   the tests against real servers, on loopback'
+	@echo 'make check           format, lint, types, import direction, docs, forbidden content'
+	@echo 'make format          let ruff format the code and mend what it can'
+	@echo 'make docs            write the generated pages: docs/errors.md, docs/tables.md'
+	@echo 'make bench           measure what the README claims'
+	@echo 'make chaos           kill processes over and over, then compare the tables'
+	@echo 'make clean           remove the environment and caches; lakes stay'
+	@echo
+	@echo 'Variables: PYTHON= interpreter, VENV=$(VENV), WORKERS=$(WORKERS), PORT=$(PORT), DAGSTER_HOME=,'
+	@echo '           ARGS= passed on, such as make test ARGS="-k retry"'
+
+demo: $(BASE)
+	@$(BIN)/media-assets demo $(ARGS)
+
+# DAGSTER_HOME defaults to a folder beside the lake, as it does for the command line.
+dev: $(BASE)
+	@lake="$${MEDIA_ASSETS_LAKE:-lake}"; lake="$${lake#file://}"; \
+	  case "$$lake" in *://*) lake=lake ;; esac; \
+	  home="$${DAGSTER_HOME:-$$(dirname "$$lake")/dagster_home}"; \
+	  mkdir -p "$$home"; \
+	  [ -f "$$home/dagster.yaml" ] || cp media_assets/defs/dagster.yaml "$$home/dagster.yaml"; \
+	  DAGSTER_HOME="$$(cd "$$home" && pwd)"; export DAGSTER_HOME; \
+	  exec $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) $(ARGS)
+
+test: $(DEV)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m 'not services and not chaos' $(ARGS)
+
+# pytest exits 5 when it selects no test: fine only as long as there is no folder of service tests.
+test-services: $(DEV)
+	@code=0; $(BIN)/python -m pytest -m services $(ARGS) || code=$$?; \
+	  if [ $$code -eq 5 ] && [ ! -d media_assets_tests/services ]; then echo '0 passed, 0 failed'; code=0; fi; \
+	  exit $$code
+
+check: $(DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m media_assets_tests.docs.generate --check
+	$(BIN)/python -m pytest -q media_assets_tests/docs
+
+format: $(DEV)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(DEV)
+	$(BIN)/python -m media_assets_tests.docs.generate
+
+bench: $(DEV)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(DEV)
+	@$(BIN)/python -m media_assets_tests.chaos $(ARGS)
+
+clean:
+	@if [ -f '$(VENV)/pyvenv.cfg' ]; then rm -rf '$(VENV)'; fi
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BASE): pyproject.toml constraints.txt
+	@$(SET_UP)
+	@touch $(BASE)
+
+$(DEV): pyproject.toml constraints.txt
+	@$(SET_UP) dev
+	@touch $(BASE) $(DEV)

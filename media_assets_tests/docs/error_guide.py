@@ -1,0 +1,139 @@
+"""What each error code means to a person, and what to do about it: the prose of `docs/errors.md`.
+
+Not here: the codes themselves and whether a retry can help (`media_assets/errors.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from media_assets.errors import ErrorCode
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One row of the page: what happened, and what helps."""
+
+    meaning: str
+    what_to_do: str
+
+
+_REPLAY = "Replay once the cause has passed: `media-assets dead-letters replay`."
+_REPLAN = "Correct the list or folder, then plan and materialize it again."
+
+SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
+    "Reaching the bytes": {
+        ErrorCode.NOT_FOUND: Advice(
+            "The server answered 404 or 410, or there is no such file.", f"The item is gone. {_REPLAN}"
+        ),
+        ErrorCode.FORBIDDEN: Advice(
+            "The server answered 401, 403 or 451, or the file may not be read.",
+            "Ask the owner for access, or take the item off the list; then replay.",
+        ),
+        ErrorCode.HTTP_ERROR: Advice(
+            "Any other 4xx answer, or an answer that is not HTTP.",
+            "The message quotes the answer: check the URL by hand and correct the list.",
+        ),
+        ErrorCode.SERVER_ERROR: Advice("The server answered 5xx after every retry.", _REPLAY),
+        ErrorCode.RATE_LIMITED: Advice(
+            "The server answered 429 after every retry.",
+            "Ask fewer items of that host at a time, wait for as long as it asks, then replay.",
+        ),
+        ErrorCode.TIMEOUT: Advice("No connection or no answer in time.", _REPLAY),
+        ErrorCode.TOO_SLOW: Advice(
+            "Bytes came, but not all of them within the time cap.",
+            "Replay when the line is free. A file too large for the cap needs a higher cap.",
+        ),
+        ErrorCode.CONNECTION_FAILED: Advice("The connection was refused, reset or broken off.", _REPLAY),
+        ErrorCode.DNS_FAILED: Advice(
+            "The host's name could not be resolved.", f"Check the name and this machine's resolver. {_REPLAY}"
+        ),
+        ErrorCode.TLS_FAILED: Advice(
+            "The certificate was refused, or no cipher was agreed on.",
+            "Certificates are never ignored: the host must mend its own, or the list must name another host.",
+        ),
+        ErrorCode.TRUNCATED_BODY: Advice("Fewer bytes came than the server announced.", _REPLAY),
+        ErrorCode.TOO_MANY_BYTES: Advice(
+            "The file is over the byte cap, as announced or as received.",
+            "If the file is wanted, raise the cap and replay.",
+        ),
+        ErrorCode.TOO_MANY_REDIRECTS: Advice(
+            "The chain of redirects is longer than allowed, or a loop.", "Put the final URL into the list."
+        ),
+        ErrorCode.URL_REFUSED: Advice(
+            "Not http or https, or it holds a user name, or a port that is not allowed, or it is no URL.",
+            "Correct the URL in the list. Secrets never belong into one.",
+        ),
+        ErrorCode.ADDRESS_REFUSED: Advice(
+            "The name leads to a private, loopback or otherwise internal address.",
+            "On purpose? Allow that network in the configuration, then replay. Otherwise distrust the list.",
+        ),
+        ErrorCode.ENCODING_REFUSED: Advice(
+            "The server compressed the body although it was asked not to.",
+            "Fetch the item by other means and plan it as a folder.",
+        ),
+        ErrorCode.CHECKSUM_MISMATCH: Advice(
+            "The bytes are not those that the manifest declares.",
+            "Find out which of the two is right before you correct the checksum in the list.",
+        ),
+        ErrorCode.NOT_A_REGULAR_FILE: Advice(
+            "A FIFO, device, socket or folder lies where a file was expected.",
+            "Put the file there, then replay.",
+        ),
+        ErrorCode.SYMLINK_REFUSED: Advice(
+            "A symbolic link lies where a file was expected; links are never followed.",
+            "Put the file itself there, then replay.",
+        ),
+        ErrorCode.STORAGE_FAILED: Advice(
+            "Our own store did not take or give the bytes.",
+            f"Run `media-assets doctor`: space, rights, network. {_REPLAY}",
+        ),
+    },
+    "Judging the bytes": {
+        ErrorCode.EMPTY: Advice("The file has no bytes.", "Mend it at its source, then replay."),
+        ErrorCode.UNKNOWN_FORMAT: Advice(
+            "The first bytes are of no format that we know; extension and header are not believed.",
+            "Look at the bytes: often an error page under a picture's name. Mend the source, then replay.",
+        ),
+        ErrorCode.UNSUPPORTED_FORMAT: Advice(
+            "A known format which is not opened here, such as SVG, HTML or a playlist.",
+            "Convert it before ingest, or take it off the list.",
+        ),
+        ErrorCode.TOO_MANY_PIXELS: Advice(
+            "The header announces more pixels than the cap; nothing was decoded.",
+            "If the picture is wanted, raise the cap and the workers' memory, then replay.",
+        ),
+        ErrorCode.TOO_MANY_FRAMES: Advice(
+            "More frames, or more frames times canvas, than the cap.",
+            "Cut the animation, or raise the cap; then replay.",
+        ),
+        ErrorCode.TRUNCATED: Advice(
+            "The file ends before its picture does.",
+            "Mend it at its source, then replay. Half pictures are not kept.",
+        ),
+        ErrorCode.CORRUPT: Advice(
+            "The decoder refused the data, or what it decoded contradicts the header.",
+            "Mend it at its source, then replay.",
+        ),
+    },
+    "Opening them in the sandbox": {
+        ErrorCode.DECODER_CRASHED: Advice(
+            "The worker that opened the file died. Its neighbours did not notice.",
+            "Treat the file as hostile. After an update of the decoder, replay.",
+        ),
+        ErrorCode.DECODER_TIMEOUT: Advice(
+            "The worker was stopped at its deadline.",
+            "Treat the file as hostile, or allow more time if it is merely large; then replay.",
+        ),
+        ErrorCode.DECODER_MEMORY: Advice(
+            "The worker reached its memory limit.",
+            "Treat the file as a bomb, or allow more memory if it is merely large; then replay.",
+        ),
+    },
+    "Planning": {
+        ErrorCode.BAD_ROW: Advice(
+            "A line of a list cannot become a manifest row.", f"The message names the line. {_REPLAN}"
+        ),
+    },
+}
+"""Every error code once, in the order of the page."""

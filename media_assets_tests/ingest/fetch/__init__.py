@@ -1,0 +1,1 @@
+"""Tests of the guarded downloader, against servers of our own on loopback."""
