@@ -1,0 +1,41 @@
+"""What "the same tables" means: equal rows after sorting by key, leaving out run ids, times and attempt counts."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import polars as pl
+
+from media_assets.lake.blobs import BlobStore
+from media_assets.lake.delta import Lake
+from media_assets.tables import ALL_TABLES, FRAMES_IMAGES, RAW_MEDIA, TENSORS_STATISTICS, TableContract
+
+LEFT_OUT = {"run_id", "attempts", "planned_at", "fetched_at", "updated_at", "first_failed_at", "last_failed_at"}
+
+
+def rows_of(lake: Lake, contract: TableContract) -> list[tuple[Any, ...]]:
+    """A table's comparable rows, sorted by key; bytes are hashed."""
+    frame = lake.scan(contract).drop(LEFT_OUT & set(contract.schema)).collect().sort(contract.primary_key)
+    hashed = [
+        pl.col(name).map_elements(lambda b: hashlib.sha256(b).hexdigest(), return_dtype=pl.String)
+        for name, kind in frame.schema.items()
+        if kind == pl.Binary
+    ]
+    return frame.with_columns(hashed).rows()
+
+
+def tables_of(lake: Lake) -> dict[str, list[tuple[Any, ...]]]:
+    """Every per-item table of a lake, comparable."""
+    return {contract.name: rows_of(lake, contract) for contract in ALL_TABLES if contract is not TENSORS_STATISTICS}
+
+
+def missing_blobs(lake: Lake, blobs: BlobStore) -> set[str]:
+    """Blobs that a table names and the store does not hold, or holds with other bytes."""
+    named = set(lake.scan(RAW_MEDIA).select("media_id").collect()["media_id"])
+    named |= set(lake.scan(FRAMES_IMAGES).select("blob").collect()["blob"])
+    return {
+        name
+        for name in named
+        if blobs.size_bytes(name) is None or hashlib.sha256(blobs.read(name)).hexdigest() != name
+    }

@@ -1,0 +1,1 @@
+"""Tests of the stages: one batch, from its manifest to its statuses."""

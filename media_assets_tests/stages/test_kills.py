@@ -1,0 +1,72 @@
+"""`kill -9` between each pair of commits and in the middle of the download; the next run ends like a clean one."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, RAW_MEDIA, TENSORS_IMAGES
+from media_assets_tests.equality import missing_blobs, tables_of
+from media_assets_tests.shelf import Shelf
+from media_assets_tests.stages.batches import Case
+from media_assets_tests.stages.conftest import KEYS
+
+POINTS = (
+    "before raw/media",
+    "before frames/images",
+    "before tensors/images",
+    "before ingest/item_status",
+    "after ingest/item_status",
+)
+
+
+def run_until_killed(case: Case, *arguments: str) -> None:
+    """Run the batch in a process that kills itself."""
+    command = [sys.executable, "-m", "media_assets_tests.stages.dying_run", case.bench.lake.location.root, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_the_next_run_ends_like_a_clean_one_when_killed_between_commits(
+    point: str, make_case: Callable[[str], Case], shelf: Shelf
+) -> None:
+    clean, case = make_case("clean"), make_case("lake")
+    clean.run()
+    shelf.hits.clear()
+    run_until_killed(case, point)
+    published = [not case.bench.lake.scan(t).collect().is_empty() for t in (RAW_MEDIA, FRAMES_IMAGES, TENSORS_IMAGES)]
+    n_published = POINTS.index(point)
+    assert published == [n_published > i for i in range(3)]
+    is_done = not case.bench.lake.scan(ITEM_STATUS).collect().is_empty()
+    assert is_done == (point == POINTS[-1])
+
+    case.run()
+    assert tables_of(case.bench.lake) == tables_of(clean.bench.lake)
+    assert missing_blobs(case.bench.lake, case.bench.blobs) == set()
+    # Only the missing and the truncated one may be asked for again, and the latter only after its status was kept.
+    assert {key for key, n in shelf.hits.items() if n > 1} <= {"missing.jpg", "cut.jpg"}
+
+
+def test_nothing_stored_is_downloaded_again_when_killed_in_the_middle(
+    make_case: Callable[[str], Case], shelf: Shelf
+) -> None:
+    clean, case = make_case("clean"), make_case("lake")
+    clean.run()
+    shelf.hits.clear()
+    run_until_killed(case, "journal", "4")
+    stored = {line for line in (case.bench.lake.location.path / "journals").glob("*.jsonl")}
+    assert stored, "the journal outlives the process"
+    from media_assets.lake.journal import FetchJournal
+
+    kept = set(FetchJournal.of(case.bench.lake.location, "test.0001").entries())
+    assert len(kept) == 4
+    before = dict(shelf.hits)
+    case.run()
+    for key in KEYS:
+        assert shelf.hits[key] - before.get(key, 0) == (0 if key in kept else 1), key
+    assert tables_of(case.bench.lake) == tables_of(clean.bench.lake)
