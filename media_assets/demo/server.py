@@ -84,9 +84,8 @@ class _Answers:
         faults = self._begin(request)
         if faults.is_outage:
             return self._refuse(503)
-        return await self._send(
-            request, self._corpus.metadata / f"{request.match_info['name']}.csv", "text/csv"
-        )
+        path = self._corpus.metadata / f"{request.match_info['name']}.csv"
+        return _CountedFile(path, self.counts, "text/csv")
 
     async def image(self, request: web.Request) -> web.StreamResponse:
         faults = self._begin(request)

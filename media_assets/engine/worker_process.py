@@ -94,7 +94,7 @@ class WorkerProcess:
         Raises:
             WorkerTimeoutError: the answer is not whole after `seconds`.
             WorkerDiedError: there will be none.
-            WorkerUnintelligibleError: it is longer than `max_reply_bytes`, or more than one.
+            WorkerUnintelligibleError: what came is longer than `max_reply_bytes`, or no frame.
         """
         deadline = time.monotonic() + seconds
         incoming = Incoming(self._channel, max_reply_bytes)

@@ -8,6 +8,7 @@ reading goes on with the second. Pure: takes lines, knows no file. Not here: wha
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from typing import IO
 MAX_LINE = 1 << 20
 _MAX_LINES_PER_RECORD = 64
 _CUT_MARK = "\0"  # stands at the end of a line that was cut, and lets the record be refused
+
+_UNDECODED = re.compile(r"[\udc80-\udcff]")  # what `errors="surrogateescape"` makes of bytes that are not UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,6 @@ def _complaint(fields: list[str], n_columns: int) -> str | None:
         return f"expected text of at most {MAX_LINE} letters a line, got a NUL byte or a longer line"
     if len(fields) != n_columns:
         return f"expected {n_columns} columns, got {len(fields)}"
-    if not text.isascii() and any("\udc80" <= letter <= "\udcff" for letter in text):
+    if not text.isascii() and _UNDECODED.search(text):
         return "expected UTF-8, got bytes that are not"
     return None

@@ -64,7 +64,7 @@ class PlanResult:
     n_rejected: int
 
 
-class _Overtaken(Exception):  # noqa: N818 - a signal between two functions of this module
+class _Overtaken(Exception):
     """Another planner of this list has planned batches up to `number` meanwhile."""
 
     def __init__(self, number: int) -> None:

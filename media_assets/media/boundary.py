@@ -58,9 +58,7 @@ def decoding(what: str) -> Iterator[None]:
     except MemoryError as error:
         raise _memory(what) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ItemError(
-            ErrorCode.TOO_MANY_PIXELS, f"{what}: {error}. Scale it down before ingesting it."
-        ) from error
+        raise ItemError(ErrorCode.TOO_MANY_PIXELS, f"{what}: {error}. Scale it down before ingesting it.") from error
     except DECODER_EXCEPTIONS as error:
         raise _verdict(what, error) from error
 
@@ -76,9 +74,7 @@ def _verdict(what: str, error: Exception) -> ItemError:
     told = " ".join(str(error).split())[:200] or type(error).__name__
     lower = told.lower()
     if isinstance(error, EOFError) or any(word in lower for word in _CUT_OFF):
-        return ItemError(
-            ErrorCode.TRUNCATED, f"{what} ended too early ({told}). Fetch it again or ask its source."
-        )
+        return ItemError(ErrorCode.TRUNCATED, f"{what} ended too early ({told}). Fetch it again or ask its source.")
     if any(word in lower for word in _MEMORY) and not isinstance(error, SyntaxError | LookupError):
         return _memory(what)
     return ItemError(ErrorCode.CORRUPT, f"{what} does not decode ({told}). Ask its source for another copy.")

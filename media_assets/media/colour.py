@@ -48,6 +48,8 @@ def to_srgb(
     conversions: list[str] = []
     if bit_depth > 8 or image.mode in _DEEP_MODES or image.mode == "F":
         conversions.append("depth_scaled")
+    if image.mode == "La":  # premultiplied; Pillow converts it to nothing but this
+        image = image.convert("LA")
     alpha = _alpha(image)
     base = _opaque(image, bit_depth)
     if base.mode == "CMYK":
@@ -100,8 +102,6 @@ def _opaque(image: Image.Image, bit_depth: int) -> Image.Image:
             return image.getchannel(0)
         if image.mode == "1":
             return image.convert("L")
-        if image.mode == "La":
-            return image.convert("LA").getchannel(0)
         if image.mode in ("CMYK", "LAB"):
             return image
         # by way of RGBA: palettes with transparency lose it there, not their colours; RGBa is un-multiplied

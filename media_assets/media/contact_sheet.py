@@ -126,9 +126,7 @@ def _wrapped(draw: ImageDraw.ImageDraw, code: str, width: int) -> list[str]:
     return [" ".join(first), *([" ".join(words)] if words else [])]
 
 
-def _draw_centred(
-    draw: ImageDraw.ImageDraw, text: str, left: int, top: int, width: int, colour: Colour
-) -> None:
+def _draw_centred(draw: ImageDraw.ImageDraw, text: str, left: int, top: int, width: int, colour: Colour) -> None:
     text = _shortened(draw, text, width)
     draw.text((left + (width - draw.textlength(text, font=_font(11))) / 2, top), text, colour, font=_font(11))
 

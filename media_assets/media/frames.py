@@ -99,15 +99,9 @@ def make_thumbnail(source: FrameSource) -> bytes:
 def _thumbnail_divisor(source: FrameSource, size: tuple[int, int]) -> int:
     """The coarsest decode that is at hand and fine enough; else the coarsest that is fine enough."""
     for divisor in sorted(source.decoded, reverse=True):
-        if (
-            source.width_px / divisor >= HEADROOM * size[0]
-            and source.height_px / divisor >= HEADROOM * size[1]
-        ):
+        if source.width_px / divisor >= HEADROOM * size[0] and source.height_px / divisor >= HEADROOM * size[1]:
             return divisor
     for divisor in (8, 4, 2):
-        if (
-            source.width_px / divisor >= HEADROOM * size[0]
-            and source.height_px / divisor >= HEADROOM * size[1]
-        ):
+        if source.width_px / divisor >= HEADROOM * size[0] and source.height_px / divisor >= HEADROOM * size[1]:
             return divisor
     return 1

@@ -147,14 +147,11 @@ def _counts_cheaply(mime: str) -> bool:
 def _check_size(width_px: int, height_px: int, n_frames: int, limits: StillLimits) -> None:
     n_pixels = width_px * height_px
     if n_pixels < 1:
-        raise ItemError(
-            ErrorCode.CORRUPT, f"expected at least 1x1 pixels, the header says {width_px}x{height_px}."
-        )
+        raise ItemError(ErrorCode.CORRUPT, f"expected at least 1x1 pixels, the header says {width_px}x{height_px}.")
     if n_pixels > limits.max_pixels:
         raise ItemError(
             ErrorCode.TOO_MANY_PIXELS,
-            f"expected at most {limits.max_pixels} pixels, the header says {width_px}x{height_px}; "
-            "scale it down.",
+            f"expected at most {limits.max_pixels} pixels, the header says {width_px}x{height_px}; scale it down.",
         )
     if n_frames > limits.max_frames:
         raise ItemError(

@@ -57,7 +57,8 @@ def channel_histograms_png(
     axes.tick_params(labelsize=8)
     axes.legend(fontsize=8, edgecolor="none", framealpha=0.9, title="mean ± std, 0 to 1", title_fontsize=8)
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    FigureCanvasAgg(figure)
+    figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 

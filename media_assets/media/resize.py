@@ -50,6 +50,11 @@ class Placement(msgspec.Struct, frozen=True):
     canvas_px: tuple[int, int]
     whole_px: tuple[int, int]
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether parts of the picture fall away."""
+        return self.whole_px != (self.width_px, self.height_px)
+
 
 def place(width: int, height: int, size: tuple[int, int], fit: Fit, shorter_px: int) -> Placement:
     """Geometry of one fit. Longer sides are floored; crops and pads are centred, the odd pixel right and
@@ -66,11 +71,7 @@ def place(width: int, height: int, size: tuple[int, int], fit: Fit, shorter_px: 
     whole_w, whole_h = _by_shorter_side(width, height, shorter_px)
     if fit == "shorter_side":
         if whole_w * whole_h > MAX_OUTPUT_PIXELS:
-            raise ItemError(
-                ErrorCode.TOO_MANY_PIXELS,
-                f"{width}x{height} at a shorter side of {shorter_px} makes {whole_w}x{whole_h} pixels, "
-                f"expected at most {MAX_OUTPUT_PIXELS}; use another fit for such narrow pictures.",
-            )
+            raise _too_large(f"{whole_w}x{whole_h}")
         box = (0.0, 0.0, float(width), float(height))
         return Placement(box, whole_w, whole_h, 0, 0, (whole_h, whole_w), (whole_w, whole_h))
     target_h, target_w = size
@@ -120,6 +121,8 @@ def resized(
     pad_colour: tuple[int, int, int],
 ) -> Pixels:
     """(canvas height, canvas width, 3) uint8, antialiased, from pixels decoded at 1/`divisor`."""
+    if resampling == "area" and placement.is_cut:
+        return _cut_from_whole(pixels, placement)
     height, width = pixels.shape[:2]
     left, top, right, bottom = (edge / divisor for edge in placement.box)
     box = (left, top, min(right, width), min(bottom, height))
@@ -132,6 +135,24 @@ def resized(
     rows = slice(placement.top_px, placement.top_px + placement.height_px)
     canvas[rows, placement.left_px : placement.left_px + placement.width_px] = inner
     return canvas
+
+
+def _cut_from_whole(pixels: Pixels, placement: Placement) -> Pixels:
+    """In two steps, because area averaging takes a source pixel or not: there, a shifted box is another result."""
+    width, height = placement.whole_px
+    if width * height > MAX_OUTPUT_PIXELS:
+        raise _too_large(f"{width}x{height}")
+    whole = np.asarray(Image.fromarray(pixels).resize(placement.whole_px, _FILTERS["area"]))
+    left, top = (width - placement.width_px) // 2, (height - placement.height_px) // 2
+    return whole[top : top + placement.height_px, left : left + placement.width_px]
+
+
+def _too_large(made: str) -> ItemError:
+    return ItemError(
+        ErrorCode.TOO_MANY_PIXELS,
+        f"so narrow a picture would be enlarged to {made} pixels, expected at most {MAX_OUTPUT_PIXELS} in all; "
+        "use another fit for such pictures.",
+    )
 
 
 def fits_within(width: int, height: int, longest_px: int) -> tuple[int, int]:

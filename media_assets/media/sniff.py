@@ -184,7 +184,7 @@ def _as_utf8(head: bytes) -> bytes | None:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         head = head.decode("utf-16", "ignore").encode()
     text = head.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    n_strange = sum(
-        1 for c in text[:-4] if "\udc80" <= c <= "\udcff" or (c < " " and c not in "\t\n\r\f\x1b")
-    )
-    return None if n_strange else text.encode("utf-8", "ignore")
+    if len(head) == HEAD_BYTES:
+        text = text[:-4]  # the head may end within a character
+    is_strange = any("\udc80" <= c <= "\udcff" or (c < " " and c not in "\t\n\r\f\x1b") for c in text)
+    return None if is_strange else text.encode("utf-8")

@@ -23,6 +23,7 @@ from media_assets.media.containers.jpeg import JpegStructure, stripped_jpeg
 from media_assets.media.containers.png import encode_png
 from media_assets.media.frames import FrameSource, decode_jpeg, decode_still, make_tensors, make_thumbnail
 from media_assets.media.pictures import OpenedPicture, StillLimits, open_picture
+from media_assets.media.probe import StillProbe, probe_picture
 from media_assets.media.resize import Pixels
 from media_assets.media.tensors import TensorSpec
 
@@ -68,30 +69,6 @@ class StillRequest(msgspec.Struct, frozen=True):
         """Refuse a hint that is no quarter turn."""
         if self.rotation_degrees is not None and self.rotation_degrees % 90:
             raise ValueError(f"expected rotation_degrees to be a multiple of 90, got {self.rotation_degrees}")
-
-
-class StillProbe(msgspec.Struct):
-    """What a file says of itself. Sizes are as stored, before turning; a multi-picture JPEG counts as one
-    frame.
-
-    `captured_at` is ISO 8601, with an offset only where the file has one. `has_location` tells that a
-    position is embedded; the position itself is never read out.
-    """
-
-    mime: str
-    width_px: int
-    height_px: int
-    n_frames: int
-    bit_depth: int
-    colour_mode: str
-    exif_orientation: int | None
-    has_icc_profile: bool
-    captured_at: str | None
-    camera_make: str | None
-    camera_model: str | None
-    software: str | None
-    has_c2pa: bool
-    has_location: bool
 
 
 class FrameRead(msgspec.Struct):
@@ -140,7 +117,7 @@ def read_still(data: bytes, request: StillRequest) -> StillRead:
             TOO_MANY_FRAMES, TRUNCATED, CORRUPT or DECODER_MEMORY; nothing else.
     """
     opened = open_picture(data, request.limits)
-    probe = _probe(opened)
+    probe = probe_picture(opened)
     canonical = _canonical(opened, probe, request)
     return _read(probe, canonical, request)
 
@@ -158,7 +135,7 @@ def read_frame(data: bytes, request: StillRequest) -> StillRead:
     opened = open_picture(data, request.limits)
     source = _frame_source(opened)
     canonical = _Canonical(source, "original", None, 0, [])
-    return _read(_probe(opened), canonical, msgspec.structs.replace(request, wants_frame=False))
+    return _read(probe_picture(opened), canonical, msgspec.structs.replace(request, wants_frame=False))
 
 
 def frame_pixels(data: bytes) -> Pixels:
@@ -193,38 +170,6 @@ def _frame(probe: StillProbe, canonical: _Canonical) -> FrameRead:
         turned_degrees=canonical.turned_degrees,
         conversions=tuple(canonical.conversions),
     )
-
-
-def _probe(opened: OpenedPicture) -> StillProbe:
-    image, structure, exif = opened.image, opened.structure, opened.exif
-    orientation = image.info.get("original_orientation") if opened.mime == "image/heic" else exif.orientation
-    # these decoders report the size after turning: TIFF by its tag, HEIC by its container
-    is_turned = opened.mime == "image/tiff" and (orientation or 1) >= 5
-    is_turned = is_turned or (opened.mime == "image/heic" and structure.swaps_sides)
-    width, height = (image.height, image.width) if is_turned else image.size
-    return StillProbe(
-        mime=opened.mime,
-        width_px=width,
-        height_px=height,
-        n_frames=structure.n_frames,
-        bit_depth=structure.bit_depth or _bit_depth(image),
-        colour_mode=image.mode,
-        exif_orientation=orientation,
-        has_icc_profile=opened.icc_profile is not None,
-        captured_at=exif.captured_at,
-        camera_make=exif.camera_make,
-        camera_model=exif.camera_model,
-        software=exif.software,
-        has_c2pa=structure.has_c2pa,
-        has_location=exif.has_location,
-    )
-
-
-def _bit_depth(image: Image.Image) -> int:
-    declared = getattr(image, "tag_v2", {}).get(258)
-    if isinstance(declared, tuple) and declared and isinstance(declared[0], int) and 1 <= declared[0] <= 64:
-        return declared[0]
-    return 1 if image.mode == "1" else 8
 
 
 def _canonical(opened: OpenedPicture, probe: StillProbe, request: StillRequest) -> _Canonical:

@@ -80,9 +80,7 @@ class TensorSpec(msgspec.Struct, frozen=True):
         self._clear_unused()
         sides = (*self.size, self.resize_shorter_px)
         if len(sides) != 3 or not all(isinstance(s, int) and 1 <= s <= MAX_SIDE_PX for s in sides):
-            raise ValueError(
-                f"expected sides of 1 to {MAX_SIDE_PX} pixels, got size {self.size}, {sides[-1]}"
-            )
+            raise ValueError(f"expected sides of 1 to {MAX_SIDE_PX} pixels, got size {self.size}, {sides[-1]}")
         if self.fit == "crop" and self.resize_shorter_px < max(self.size):
             raise ValueError(
                 f"expected resize_shorter_px of at least the crop's longer side {max(self.size)}, "
@@ -109,15 +107,11 @@ class TensorSpec(msgspec.Struct, frozen=True):
     def _check_normalization(self) -> None:
         numbers = np.asarray((*self.mean, *self.std), np.float64)
         if numbers.shape != (6,) or not np.isfinite(numbers).all() or min(self.std) <= 0:
-            raise ValueError(
-                f"expected finite means and stds above 0 for R, G, B; got {self.mean} and {self.std}"
-            )
+            raise ValueError(f"expected finite means and stds above 0 for R, G, B; got {self.mean} and {self.std}")
         mean, std = numbers[:3], numbers[3:]
         largest = float((np.maximum(np.abs(mean), np.abs(1 - mean)) / std).max())
         if self.dtype == "float16" and largest > _MAX_FLOAT16:
-            raise ValueError(
-                f"expected normalized values that float16 can hold, got up to {largest:g}; use float32"
-            )
+            raise ValueError(f"expected normalized values that float16 can hold, got up to {largest:g}; use float32")
 
     @property
     def name(self) -> str:
@@ -132,9 +126,7 @@ class TensorSpec(msgspec.Struct, frozen=True):
             "pad": f"pad{height}x{width}on{bytes(self.pad_colour).hex()}",
             "shorter_side": f"shorter{self.resize_shorter_px}",
         }[self.fit]
-        return "-".join(
-            (shape, self.resampling, self.layout, self.dtype, _normalization_name(self.mean, self.std))
-        )
+        return "-".join((shape, self.resampling, self.layout, self.dtype, _normalization_name(self.mean, self.std)))
 
     @property
     def shape(self) -> tuple[int, int, int] | None:
@@ -143,9 +135,7 @@ class TensorSpec(msgspec.Struct, frozen=True):
 
     def shape_for(self, width_px: int, height_px: int) -> tuple[int, int, int]:
         """Shape of the array of a picture of this upright size, in the order of `layout`."""
-        return self._ordered(
-            *place(width_px, height_px, self.size, self.fit, self.resize_shorter_px).canvas_px
-        )
+        return self._ordered(*place(width_px, height_px, self.size, self.fit, self.resize_shorter_px).canvas_px)
 
     def _ordered(self, height: int, width: int) -> tuple[int, int, int]:
         return (height, width, 3) if self.layout == "hwc" else (3, height, width)
@@ -195,9 +185,7 @@ def make_tensor(pixels: Pixels, spec: TensorSpec) -> bytes:
     return make_tensor_scaled(pixels, spec, width, height, 1)
 
 
-def make_tensor_scaled(
-    pixels: Pixels, spec: TensorSpec, width_px: int, height_px: int, divisor: int
-) -> bytes:
+def make_tensor_scaled(pixels: Pixels, spec: TensorSpec, width_px: int, height_px: int, divisor: int) -> bytes:
     """As `make_tensor`, from pixels decoded at 1/`divisor` of a picture of `width_px` x `height_px`."""
     placement = place(width_px, height_px, spec.size, spec.fit, spec.resize_shorter_px)
     picture = resized(pixels, divisor, placement, spec.resampling, spec.pad_colour)

@@ -35,32 +35,42 @@ class NotMappedError(ValueError):
 class ValueBuffer:
     """A mapped file in which every value stands behind its own length.
 
-    The mapping outlives the file's name, so that replacing or vacuuming a file never breaks an open reader on
-    a POSIX disk. It holds no file descriptor, so that thousands of files can stay open.
+    The mapping outlives the file's name, so that replacing or vacuuming a file never breaks an open reader on a POSIX
+    disk. It holds no file descriptor, so that thousands of files can stay open.
+
+    Attributes:
+        content: the bytes of the whole file, read-only.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._bytes: npt.NDArray[np.uint8] = np.frombuffer(map_file(path), np.uint8)
+        buffer = map_file(path)
+        self._memory = memoryview(buffer)
+        self.content: npt.NDArray[np.uint8] = np.frombuffer(buffer, np.uint8)
 
     def length_before(self, start: int) -> int:
         """The length that stands before the value at this byte; -1 where the file has no such place."""
-        if not _LENGTH.size <= start <= len(self._bytes):
+        if not _LENGTH.size <= start <= len(self._memory):
             return -1
-        return int(_LENGTH.unpack_from(self._bytes, start - _LENGTH.size)[0])
+        return int(_LENGTH.unpack_from(self._memory, start - _LENGTH.size)[0])
 
-    def value(self, start: int, n_bytes: int) -> npt.NDArray[np.uint8]:
-        """A read-only view of the value at this byte.
-
-        Every value is held against its own stored length: a view of anything but one whole value is refused.
+    def require(self, start: int, n_bytes: int) -> None:
+        """Refuse a place where not exactly one whole value of that size stands.
 
         Raises:
             ContractBroken: the value stored there does not have `n_bytes`.
         """
-        (stored_bytes,) = _LENGTH.unpack_from(self._bytes, start - _LENGTH.size)
-        if stored_bytes != n_bytes:
+        if (stored_bytes := self.length_before(start)) != n_bytes:
             raise ContractBroken(_wrong_size(str(self._path), n_bytes, stored_bytes))
-        return self._bytes[start : start + n_bytes]
+
+    def value(self, start: int, n_bytes: int) -> npt.NDArray[np.uint8]:
+        """A read-only view of the value at this byte.
+
+        Raises:
+            ContractBroken: the value stored there does not have `n_bytes`.
+        """
+        self.require(start, n_bytes)
+        return self.content[start : start + n_bytes]
 
 
 def map_file(path: Path) -> pa.Buffer:
@@ -151,7 +161,7 @@ def spilled(
         for value in decoded_values(parquet, column, n_bytes.tolist()):
             if value is not None:
                 file.write(_LENGTH.pack(value.size))
-                file.write(value)
+                file.write(value.data)
         file.flush()
         return ValueBuffer(Path(file.name)), np.cumsum(sizes) - sizes + _LENGTH.size
 

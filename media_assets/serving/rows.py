@@ -27,7 +27,9 @@ from media_assets.serving.files import (
 )
 from media_assets.serving.mapped import NotMappedError, Starts, ValueBuffer, spilled
 
+Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
+_NOTHING: Bytes = np.empty(0, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class TensorRows:
         self._table, self._spec, self._scratch = table, spec, scratch
         self._files = [part.file for part in parts]
         self._buffers = [part.buffer for part in parts]
+        self._content = [_NOTHING if buffer is None else buffer.content for buffer in self._buffers]
         self._lock = threading.Lock()
         self.n_mapped_files = sum(buffer is not None for buffer in self._buffers)
         self.n_fallback_files = len(parts) - self.n_mapped_files
@@ -79,8 +82,10 @@ class TensorRows:
         """The stored shape of one row."""
         return self.shapes[int(self._form[number])]
 
-    def values(self, numbers: Numbers) -> Iterator[npt.NDArray[np.uint8]]:
+    def values(self, numbers: Numbers) -> Iterator[Bytes]:
         """A read-only view of each of these tensors' bytes, at any alignment.
+
+        Each value is held against its own stored length before it is given out for the first time.
 
         Raises:
             ContractBroken: a stored value does not have the size that its shape needs.
@@ -89,11 +94,23 @@ class TensorRows:
         files = self._file[numbers]
         if self.n_fallback_files:
             self._decode(np.unique(files))
-        sizes = self._sizes[self._form[numbers]]
-        for file, start, n_bytes in zip(files.tolist(), self._start[numbers].tolist(), sizes.tolist(), strict=True):
-            buffer = self._buffers[file]
-            assert buffer is not None, "just decoded"
-            yield buffer.value(start, n_bytes)
+        starts = self._start[numbers]
+        ends = starts + self._sizes[self._form[numbers]]
+        if not self._is_verified[numbers].all():
+            self._verify(numbers)
+        content = self._content
+        # As little as possible for each value: here a reader wins or loses against a plain array.
+        return (
+            content[file][start:end]
+            for file, start, end in zip(files.tolist(), starts.tolist(), ends.tolist(), strict=True)
+        )
+
+    def _verify(self, numbers: Numbers) -> None:
+        for number in numbers[~self._is_verified[numbers]].tolist():
+            buffer = self._buffers[self._file[number]]
+            assert buffer is not None, "decoded before"
+            buffer.require(int(self._start[number]), int(self._sizes[self._form[number]]))
+            self._is_verified[number] = True
 
     def _sort(self, parts: Sequence[_Part], form_numbers: dict[Form, int]) -> None:
         keys = np.concatenate([part.keys for part in parts])
@@ -105,6 +122,7 @@ class TensorRows:
         self._start = np.concatenate([part.starts for part in parts])[order]
         self._form = np.concatenate(numbers)[order]
         self._ordinal = np.concatenate([np.arange(len(part.keys), dtype=np.int32) for part in parts])[order]
+        self._is_verified = np.zeros(len(order), np.bool_)
         self._require_unique()
 
     def _require_unique(self) -> None:
@@ -124,6 +142,7 @@ class TensorRows:
                     buffer, starts = self._spilled(self._files[number])
                     mine = self._file == number
                     self._start[mine] = starts[self._ordinal[mine]]
+                    self._content[number] = buffer.content
                     self._buffers[number] = buffer
 
     def _spilled(self, file: DataFile) -> tuple[ValueBuffer, Starts]:

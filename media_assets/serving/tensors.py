@@ -103,7 +103,7 @@ class TensorReader:
         self._require_batches(batches)
         self.normalization: MeanStd = resolved(normalization, self._rows.form, table.lake)
         self._factors = coefficients(self._rows.form, normalization, self.normalization)
-        self._placer(self._rows.shapes[0])  # refuses what cannot be given before the first mini-batch
+        self._place = self._placer(self._rows.shapes[0])
         kept = self.normalization if normalization == MEASURED else normalization
         self._arguments = (table.lake, self.spec, batches, layout, kept, dtype, table.version, scratch)
 
@@ -196,7 +196,7 @@ class TensorReader:
     def _filled(self, numbers: Numbers, into: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         x = self._empty(len(numbers)) if into is None else into
         values = self._rows.values(numbers)
-        if (place := self._placer(self._rows.shapes[0])) is None:
+        if (place := self._place) is None:
             lines = x.reshape(len(x), -1).view(np.uint8)
             for i, value in enumerate(values):
                 lines[i] = value

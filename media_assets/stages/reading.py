@@ -73,7 +73,7 @@ class BatchReader:
         self.bench.progress(self.intake.batch_id, n_items, n_items)
 
     def _works(self) -> Iterator[Work[Reading, StillRequest]]:
-        """What the workers open. Runs in the engine's threads, one at a time."""
+        """What the workers open, pulled as they become free."""
         missing: dict[str, Entry] = {}
         for entry in self.intake.to_read:
             if entry.kept is None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from media_assets.engine.protocol import Reply
 from media_assets.errors import ErrorCode, ItemError
 
 
@@ -135,6 +136,14 @@ def _garbage(data: bytes, argument: str) -> Answer:
     body = bytes.fromhex(argument or "ff" * 40)
     os.write(_channel_fd(), struct.pack("<QQ", len(body), 0) + body)
     return Answer("garbage was sent")
+
+
+def _answer_another(data: bytes, argument: str) -> Answer:
+    """Give a perfect answer to an item that was never asked."""
+    response = msgspec.Raw(msgspec.msgpack.encode(Answer("forged")))
+    body = msgspec.msgpack.encode(Reply(10**6, 0.0, response))
+    os.write(_channel_fd(), struct.pack("<QQ", len(body), 0) + body)
+    return Answer("forged")
 
 
 def _announce(data: bytes, argument: str) -> Answer:

@@ -47,7 +47,7 @@ def test_ends_promptly_when_closed_with_workers_busy() -> None:
     with closing(ProcessPoolEngine(2, LIMITS).map_items(BEHAVE, _one_quick_then_slow())) as outcomes:
         assert next(outcomes).key == 0
         began = time.monotonic()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_ends_when_closed_before_or_after_the_work() -> None:
@@ -56,6 +56,14 @@ def test_ends_when_closed_before_or_after_the_work() -> None:
     outcomes = ProcessPoolEngine(1, LIMITS).map_items(BEHAVE, [Work(0, b"", Ask())])
     assert [outcome.key for outcome in outcomes] == [0]
     outcomes.close()
+
+
+def test_no_file_left_open_when_sources_are_files(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    behaviours = ["digest", "refuse", "segfault", "digest"]
+    works = [Work(number, tmp_path / "file", Ask(name)) for number, name in enumerate(behaviours)]
+    outcomes = list(ProcessPoolEngine(1, LIMITS).map_items(BEHAVE, works))
+    assert sum(outcome.error is None for outcome in outcomes) == 2
 
 
 def test_ends_when_the_consumer_raises() -> None:

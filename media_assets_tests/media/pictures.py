@@ -42,9 +42,7 @@ def make_photo(seed: int = 0, size: tuple[int, int] = (256, 192)) -> Pixels:
     for _ in range(6):
         centre = (int(random.integers(0, width)), int(random.integers(0, height)))
         colour = tuple(int(c) for c in random.integers(20, 236, 3))
-        cv2.circle(
-            picture, centre, max(2, int(random.integers(4, 24) * max(size) // 160)), colour, -1, cv2.LINE_AA
-        )
+        cv2.circle(picture, centre, max(2, int(random.integers(4, 24) * max(size) // 160)), colour, -1, cv2.LINE_AA)
     picture += random.normal(0, 2.5, (height, width, 1))
     pixels = np.clip(picture, 0, 255).astype(np.uint8)
     pixels.setflags(write=False)
@@ -76,9 +74,7 @@ def save(image: Image.Image, form: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def make_jpeg(
-    seed: int = 0, size: tuple[int, int] = (256, 192), pixels: Pixels | None = None, **options: Any
-) -> bytes:
+def make_jpeg(seed: int = 0, size: tuple[int, int] = (256, 192), pixels: Pixels | None = None, **options: Any) -> bytes:
     """A JPEG, canonical unless the options (Pillow's: progressive, exif, icc_profile, comment ...) say otherwise."""
     source = make_photo(seed, size) if pixels is None else pixels
     return save(Image.fromarray(source), "JPEG", **({"quality": 90} | options))
@@ -92,9 +88,7 @@ def make_restart_jpeg(seed: int = 0, size: tuple[int, int] = (256, 192)) -> byte
 
 def make_cmyk_jpeg(seed: int = 0, size: tuple[int, int] = (256, 192), **options: Any) -> bytes:
     """A CMYK JPEG in Adobe's inverted convention."""
-    return save(
-        Image.fromarray(make_photo(seed, size)).convert("CMYK"), "JPEG", **({"quality": 95} | options)
-    )
+    return save(Image.fromarray(make_photo(seed, size)).convert("CMYK"), "JPEG", **({"quality": 95} | options))
 
 
 def make_mpo(seed: int = 0, size: tuple[int, int] = (256, 192)) -> bytes:
@@ -121,9 +115,7 @@ def exif_bytes(orientation: int | None = None, with_notes: bool = False, **tags:
             "Planted-Camera Soft",
         )
         exif[0x013B] = AUTHOR_NOTE
-        exif.get_ifd(0x8825).update(
-            {1: "N", 2: (48.0, 51.0, 30.1), 3: "E", 4: (2.0, 17.0, 40.1), 27: GPS_NOTE}
-        )
+        exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 51.0, 30.1), 3: "E", 4: (2.0, 17.0, 40.1), 27: GPS_NOTE})
     times = {"taken": 0x9003, "taken_offset": 0x9011}
     exif.get_ifd(0x8769).update({times[name]: value for name, value in tags.items()})
     return exif.tobytes()
@@ -210,9 +202,7 @@ def make_gif_of_many(n_frames: int) -> bytes:
     return b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff" + frame * n_frames + b";"
 
 
-def make_heic(
-    seed: int = 0, size: tuple[int, int] = (256, 192), pixels: Pixels | None = None, **options: Any
-) -> bytes:
+def make_heic(seed: int = 0, size: tuple[int, int] = (256, 192), pixels: Pixels | None = None, **options: Any) -> bytes:
     """A HEIC; `exif=exif_bytes(6)` makes the container turn itself."""
     buffer = io.BytesIO()
     source = make_photo(seed, size) if pixels is None else pixels
@@ -220,9 +210,7 @@ def make_heic(
     return buffer.getvalue()
 
 
-def make_avif(
-    seed: int = 0, size: tuple[int, int] = (256, 192), pixels: Pixels | None = None, **options: Any
-) -> bytes:
+def make_avif(seed: int = 0, size: tuple[int, int] = (256, 192), pixels: Pixels | None = None, **options: Any) -> bytes:
     """An AVIF, quickly encoded."""
     source = make_photo(seed, size) if pixels is None else pixels
     return save(Image.fromarray(source), "AVIF", **({"speed": 10, "quality": 90} | options))
@@ -283,11 +271,7 @@ def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
         body += content + bytes(-len(content) % 4)
     size = offset + len(body)
     header = struct.pack(">I4sI4s4s4s", size, b"\0\0\0\0", 0x02100000, b"mntr", space, b"XYZ ")
-    header += (
-        struct.pack(">6H4s", 2024, 1, 1, 0, 0, 0, b"acsp")
-        + bytes(28)
-        + struct.pack(">iii", 63190, 65536, 54061)
-    )
+    header += struct.pack(">6H4s", 2024, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + struct.pack(">iii", 63190, 65536, 54061)
     return header + bytes(128 - len(header)) + table + body
 
 
@@ -360,9 +344,7 @@ def _commented_png() -> bytes:
 
 
 def _as_lab(pixels: Pixels) -> Image.Image:
-    to_lab = ImageCms.buildTransform(
-        ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
-    )
+    to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
     converted = ImageCms.applyTransform(Image.fromarray(pixels), to_lab)
     assert converted is not None
     return converted

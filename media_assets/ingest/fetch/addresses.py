@@ -61,9 +61,7 @@ _SPECIAL_V6 = (
     ("2001:db8::/32", "documentation"),
     ("3fff::/20", "documentation"),
 )
-_SPECIAL: tuple[tuple[Network, str], ...] = tuple(
-    (ip_network(n), why) for n, why in _SPECIAL_V4 + _SPECIAL_V6
-)
+_SPECIAL: tuple[tuple[Network, str], ...] = tuple((ip_network(n), why) for n, why in _SPECIAL_V4 + _SPECIAL_V6)
 _GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")  # nothing else is assigned to the open network
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the IPv4 address is the last 32 bits
 _ISATAP_IDS = frozenset({0x00005EFE, 0x02005EFE})  # RFC 5214: bits 64-95 before an IPv4 address
@@ -241,7 +239,7 @@ def _agreed_host(url: str, host: str, parsed: URL) -> str:
 
 
 def _literal(host: str, url: str) -> Address | None:
-    """The address a host spells, or None for a name.
+    """The address a host spells, or None for a name that has to be resolved (`localhost` never does, RFC 6761).
 
     A last label that is a number makes a host an IPv4 address (WHATWG URL, "ends in a number"): system
     resolvers read `127.1`, `0x7f000001`, `017700000001` and `2130706433` as loopback. Only the plain dotted
@@ -249,6 +247,8 @@ def _literal(host: str, url: str) -> Address | None:
     """
     if ":" in host:
         return IPv6Address(host)
+    if host.removesuffix(".").rpartition(".")[2] == "localhost":
+        return IPv4Address("127.0.0.1")
     if not _NUMBER.fullmatch(host.removesuffix(".").rpartition(".")[2]):
         return None
     try:

@@ -20,10 +20,6 @@ _MAX_HEADER_CHARS = 255
 _STRONG_DATE_SECONDS = 60
 
 
-class GivenUp(Exception):  # noqa: N818 - a verdict, not an error of its own
-    """Marks the cause of an ItemError that must not be tried again in this run."""
-
-
 def code_of_status(status: int) -> ErrorCode | None:
     """The error a status means, or None for redirects and answers with a body (200, 203, 206)."""
     if status in BODIES or status == 206 or status in REDIRECTS:
@@ -90,11 +86,12 @@ class Version:
     def of(cls, location: str, headers: Mapping[str, str], total_bytes: int | None) -> Version:
         """The version in an answer from `location` (a URL without query)."""
         etag = plain_header(headers, "ETag")
+        strong_etag = etag if etag and re.fullmatch(r'"[^"]+"', etag) else None
         return cls(
             location=location,
             total_bytes=total_bytes,
-            etag=etag if etag and re.fullmatch(r'"[^"]+"', etag) else None,
-            last_modified=_strong_date(headers),
+            etag=strong_etag,
+            last_modified=None if strong_etag else _strong_date(headers),
             takes_ranges=headers.get("Accept-Ranges", "").strip().lower() == "bytes",
         )
 

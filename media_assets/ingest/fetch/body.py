@@ -91,8 +91,7 @@ class Body:
         except OSError as error:
             raise ItemError(
                 ErrorCode.STORAGE_FAILED,
-                f"the spool folder {self._spool_dir} did not take a large body: {error.strerror}; "
-                "free some space",
+                f"the spool folder {self._spool_dir} did not take a large body: {error.strerror}; free some space",
             ) from None
 
     def finish(self) -> bytes | Path:

@@ -9,7 +9,6 @@ local files (`local_files`).
 from __future__ import annotations
 
 import asyncio
-import random
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,52 +23,21 @@ from media_assets.ingest.fetch.addresses import AddressPolicy
 from media_assets.ingest.fetch.answers import (
     BODIES,
     REDIRECTS,
-    GivenUp,
     Version,
     code_of_status,
     has_foreign_encoding,
     plain_header,
     retry_after_seconds,
 )
+from media_assets.ingest.fetch.attempts import AttemptFailed, Backoff, is_tried_again
 from media_assets.ingest.fetch.body import Body
 from media_assets.ingest.fetch.faults import network_error
 from media_assets.ingest.fetch.hosts import HostGates
 from media_assets.ingest.fetch.limits import FetchLimits
 from media_assets.ingest.fetch.redaction import shown
 
-# What may pass within seconds. TOO_SLOW is not among them: its budget is spent.
-_TRIED_AGAIN = frozenset(
-    {
-        ErrorCode.CONNECTION_FAILED,
-        ErrorCode.DNS_FAILED,
-        ErrorCode.TIMEOUT,
-        ErrorCode.RATE_LIMITED,
-        ErrorCode.SERVER_ERROR,
-        ErrorCode.TRUNCATED_BODY,
-    }
-)
 _DRAIN_BYTES = 16 * 1024
 _DRAIN_SECONDS = 0.5
-
-
-def is_tried_again(error: ItemError) -> bool:
-    """Whether the same item is worth another attempt in this run."""
-    return error.code in _TRIED_AGAIN and not isinstance(error.__cause__, GivenUp)
-
-
-class Backoff:
-    """Exponential backoff with full jitter: a random wait below a bound that doubles with every attempt."""
-
-    def __init__(self, limits: FetchLimits, seed: int | None) -> None:
-        self._limits = limits
-        self._random = random.Random(seed)  # noqa: S311 - jitter, nothing secret
-
-    def seconds(self, n_attempts: int) -> float:
-        """How long to wait after the `n_attempts`-th failed attempt."""
-        bound = min(
-            self._limits.max_backoff_seconds, self._limits.backoff_seconds * 2 ** min(n_attempts - 1, 60)
-        )
-        return self._random.uniform(0.0, bound)
 
 
 @dataclass
@@ -182,11 +150,8 @@ class Downloader:
         asked = transfer.resume_headers()
         try:
             response = await self._session.get(url, headers=asked, allow_redirects=False, proxy=self._proxy)
-        except (
-            aiohttp.ClientError,
-            OSError,
-            ValueError,
-        ) as error:  # ValueError: headers the client cannot digest
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # ValueError: headers that the client cannot digest
             raise network_error(error, shown(str(url))) from None
         async with response:
             if response.status in REDIRECTS:
@@ -201,16 +166,12 @@ class Downloader:
     def _redirect_target(self, url: URL, response: aiohttp.ClientResponse) -> URL:
         location = response.headers.get("Location", "").strip()
         if not location:
-            raise ItemError(
-                ErrorCode.HTTP_ERROR, f"{shown(str(url))}: a redirect ({response.status}) to nowhere"
-            )
+            raise ItemError(ErrorCode.HTTP_ERROR, f"{shown(str(url))}: a redirect ({response.status}) to nowhere")
         try:
             # Header bytes that are not ASCII are UTF-8 by custom; the client hands them over as surrogates.
             target = urljoin(str(url), location.encode("utf-8", "surrogateescape").decode("utf-8"))
         except ValueError:
-            raise ItemError(
-                ErrorCode.URL_REFUSED, f"{shown(str(url))}: a redirect to what is no URL"
-            ) from None
+            raise ItemError(ErrorCode.URL_REFUSED, f"{shown(str(url))}: a redirect to what is no URL") from None
         return self._judged(target)
 
     async def _refuse_status(self, url: URL, response: aiohttp.ClientResponse, asked: dict[str, str]) -> None:
@@ -219,52 +180,42 @@ class Downloader:
             return
         wait_seconds = retry_after_seconds(response.headers, datetime.now(UTC))
         message = f"{shown(str(url))}: answered {response.status}"
-        is_wait_too_long = False
+        error = ItemError(code, message)
         if response.status in {429, 503} and wait_seconds is not None:
             self._gates.pause(f"{url.host}:{url.port}", wait_seconds)
             message += f" and asks to wait {wait_seconds:.0f} seconds"
-            is_wait_too_long = wait_seconds > self._limits.max_backoff_seconds
+            error = AttemptFailed(code, message, is_tried_again=wait_seconds <= self._limits.max_backoff_seconds)
         await _drain(response)
-        raise ItemError(code, message) from (GivenUp() if is_wait_too_long else None)
+        raise error
 
-    def _begin(
-        self, url: URL, response: aiohttp.ClientResponse, transfer: Transfer, asked: dict[str, str]
-    ) -> None:
+    def _begin(self, url: URL, response: aiohttp.ClientResponse, transfer: Transfer, asked: dict[str, str]) -> None:
         """Judge the head of an answer with a body, and make the transfer ready for its bytes."""
         body, headers, length = transfer.body, response.headers, response.content_length
-        where = shown(str(url))
         if has_foreign_encoding(headers):
             raise ItemError(
                 ErrorCode.ENCODING_REFUSED,
-                f"{where}: the body comes compressed although plain bytes were asked for",
+                f"{shown(str(url))}: the body comes compressed although plain bytes were asked for",
             )
-        location = _location(url)
         if response.status not in BODIES:
-            self._continue(where, response, transfer, location, asked)
+            self._continue(url, response, transfer, is_asked=bool(asked))
             return
-        body.reset()
+        if body.size_bytes:
+            body.reset()
         if length is not None:
-            body.refuse_more_than_cap(length, f"{where}: the server announces")
+            body.refuse_more_than_cap(length, "the server announces")
             body.judge_size(length)
-        transfer.version = Version.of(location, headers, length)
+        transfer.version = Version.of(_location(url), headers, length)
         transfer.content_type = plain_header(headers, "Content-Type")
         transfer.etag = plain_header(headers, "ETag")
 
-    def _continue(
-        self,
-        where: str,
-        response: aiohttp.ClientResponse,
-        transfer: Transfer,
-        location: str,
-        asked: dict[str, str],
-    ) -> None:
-        if not asked:
-            raise ItemError(
-                ErrorCode.HTTP_ERROR, f"{where}: answered with a part (206) that was not asked for"
-            )
-        version = transfer.version
-        n_kept = transfer.body.size_bytes
-        if response.status == 206 and version and version.is_continued_by(location, response.headers, n_kept):
+    def _continue(self, url: URL, response: aiohttp.ClientResponse, transfer: Transfer, *, is_asked: bool) -> None:
+        """Take an answer that claims to be the rest (206), or the refusal of one (416)."""
+        where = shown(str(url))
+        if not is_asked:
+            raise ItemError(ErrorCode.HTTP_ERROR, f"{where}: answered with a part (206) that was not asked for")
+        version, n_kept = transfer.version, transfer.body.size_bytes
+        is_rest = version is not None and version.is_continued_by(_location(url), response.headers, n_kept)
+        if response.status == 206 and is_rest:
             return
         transfer.start_over()
         raise ItemError(

@@ -10,6 +10,7 @@ import ssl
 import aiohttp
 
 from media_assets.errors import ErrorCode, ItemError
+from media_assets.ingest.fetch.attempts import AttemptFailed
 
 
 def network_error(error: Exception, where: str, *, is_in_body: bool = False) -> ItemError:
@@ -18,6 +19,9 @@ def network_error(error: Exception, where: str, *, is_in_body: bool = False) -> 
     `where` is the URL as shown to people; `is_in_body` says that a body had begun.
     """
     code, what = _judged(error, is_in_body)
+    if code is ErrorCode.HTTP_ERROR:
+        # It may be the excess of the answer before, on a kept connection: a fresh one may do better.
+        return AttemptFailed(code, f"{where}: {what}", is_tried_again=True)
     return ItemError(code, f"{where}: {what}")
 
 

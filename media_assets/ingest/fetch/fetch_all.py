@@ -25,8 +25,10 @@ from yarl import URL
 
 from media_assets.errors import ErrorCode, ItemError, SetupError
 from media_assets.ingest.fetch.addresses import AddressPolicy
+from media_assets.ingest.fetch.attempts import Backoff, is_tried_again
 from media_assets.ingest.fetch.body import Body
-from media_assets.ingest.fetch.downloader import Backoff, Downloader, Transfer, is_tried_again
+from media_assets.ingest.fetch.connector import CleanConnector
+from media_assets.ingest.fetch.downloader import Downloader, Transfer
 from media_assets.ingest.fetch.items import BlobSink, Fetched, FetchFailed, FetchRequest
 from media_assets.ingest.fetch.limits import MIB, FetchLimits
 from media_assets.ingest.fetch.local_files import is_file_uri, read_file
@@ -114,9 +116,7 @@ def _proxy(written: str | None) -> URL | None:
     return url
 
 
-def _outcomes(
-    requests: Iterator[FetchRequest], settings: _Settings
-) -> Generator[Fetched | FetchFailed, None, None]:
+def _outcomes(requests: Iterator[FetchRequest], settings: _Settings) -> Generator[Fetched | FetchFailed, None, None]:
     """The consumer's side: keep the workers supplied, give out what they finish."""
     n_workers = settings.limits.n_connections
     n_open = 0
@@ -124,9 +124,7 @@ def _outcomes(
     with _Workers(settings) as workers:
         while True:
             # A finished outcome goes out before more is pulled, as long as no worker would stand idle.
-            while not is_exhausted and n_open < (
-                _AHEAD * n_workers if workers.outcomes.empty() else n_workers
-            ):
+            while not is_exhausted and n_open < (_AHEAD * n_workers if workers.outcomes.empty() else n_workers):
                 request = next(requests, None)
                 if request is None:
                     is_exhausted = True
@@ -220,7 +218,7 @@ def _session(settings: _Settings) -> aiohttp.ClientSession:
     limits = settings.limits
     inner = settings.make_resolver()
     is_direct = settings.proxy is None  # with a proxy, the only address connected to is the one configured
-    connector = aiohttp.TCPConnector(
+    connector = CleanConnector(
         limit=limits.n_connections,
         limit_per_host=0 if settings.proxy else limits.n_connections_per_host,
         resolver=CheckingResolver(inner, settings.policy, limits.connect_seconds) if is_direct else inner,
@@ -230,9 +228,7 @@ def _session(settings: _Settings) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         headers={"User-Agent": settings.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"},
-        timeout=aiohttp.ClientTimeout(
-            total=None, sock_connect=limits.connect_seconds, sock_read=limits.idle_seconds
-        ),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_seconds, sock_read=limits.idle_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
@@ -247,9 +243,7 @@ class _Fetcher:
         self._settings = settings
         self._spool_dir = spool_dir
         self._backoff = Backoff(settings.limits, settings.seed)
-        self._downloader = Downloader(
-            session, settings.limits, settings.policy, self._backoff, settings.proxy
-        )
+        self._downloader = Downloader(session, settings.limits, settings.policy, self._backoff, settings.proxy)
 
     async def outcome(self, request: FetchRequest) -> Fetched | FetchFailed:
         """Fetch, verify and keep one body."""
@@ -290,9 +284,7 @@ class _Fetcher:
         while True:
             transfer.n_attempts += 1
             try:
-                return await asyncio.to_thread(
-                    read_file, transfer.uri, transfer.body, self._settings.local_roots
-                )
+                return await asyncio.to_thread(read_file, transfer.uri, transfer.body, self._settings.local_roots)
             except ItemError as error:
                 if transfer.n_attempts >= self._settings.limits.max_attempts or not is_tried_again(error):
                     raise
@@ -304,6 +296,4 @@ class _Fetcher:
         try:
             await self._settings.sink.put_if_absent(body.media_id, content)
         except OSError as error:
-            raise ItemError(
-                ErrorCode.STORAGE_FAILED, f"the store did not take {body.media_id}: {error}"
-            ) from None
+            raise ItemError(ErrorCode.STORAGE_FAILED, f"the store did not take {body.media_id}: {error}") from None

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from media_assets.errors import ErrorCode, ItemError
-from media_assets.ingest.fetch.answers import GivenUp
+from media_assets.errors import ErrorCode
+from media_assets.ingest.fetch.attempts import AttemptFailed
 
 
 class _Gate:
@@ -51,11 +51,11 @@ class HostGates:
         give_up_at = now() + self._max_pause_seconds
         while (left := gate.opens_at - now()) > 0:
             if gate.opens_at > give_up_at:
-                raise ItemError(
+                raise AttemptFailed(
                     ErrorCode.RATE_LIMITED,
                     f"{host} asked for a pause of {left:.0f} more seconds; at most "
                     f"{self._max_pause_seconds:g} are waited for: replay the failed items later",
-                ) from GivenUp()
+                )
             await asyncio.sleep(left)
 
     def pause(self, host: str, seconds: float) -> None:

@@ -48,9 +48,7 @@ def path_components(uri: str, local_roots: tuple[Path, ...]) -> list[bytes]:
             raise _refused(uri, "a part of its path is '.', '..' or holds a slash or a zero byte")
     if not any(names[: len(root)] == root for root in map(_names, local_roots)):
         roots = ", ".join(map(str, local_roots)) or "none"
-        raise _refused(
-            uri, f"it is outside the folders that may be read (local roots: {roots}); configure its folder"
-        )
+        raise _refused(uri, f"it is outside the folders that may be read (local roots: {roots}); configure its folder")
     return names
 
 
@@ -123,9 +121,7 @@ def _refuse_links(name: bytes, folder: int, where: str) -> os.stat_result:
 
 def _refuse_odd_kinds(found: os.stat_result, where: str) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise ItemError(
-            ErrorCode.NOT_A_REGULAR_FILE, f"{where}: not a regular file ({stat.filemode(found.st_mode)})"
-        )
+        raise ItemError(ErrorCode.NOT_A_REGULAR_FILE, f"{where}: not a regular file ({stat.filemode(found.st_mode)})")
 
 
 def _refused(uri: str, why: str) -> ItemError:
@@ -136,7 +132,7 @@ def _read(handle: int, body: Body, where: str) -> None:
     before = os.fstat(handle)
     _refuse_odd_kinds(before, where)
     body.refuse_more_than_cap(before.st_size, f"{where}: the file has")
-    while chunk := os.read(handle, MIB):
+    while body.size_bytes <= before.st_size and (chunk := os.read(handle, MIB)):
         body.append(chunk)
         if body.is_flush_due:
             body.flush()

@@ -17,7 +17,8 @@ def shown(url: str) -> str:
     found = _AUTHORITY.match(url)
     assert found is not None  # every part may be empty
     kept, mark, _ = re.split(r"([?#]|\Z)", _authority(found) + found[3], maxsplit=1)
-    kept = "".join(char if char.isprintable() else "�" for char in kept)
+    if not kept.isprintable():
+        kept = "".join(char if char.isprintable() else "�" for char in kept)
     if len(kept) > _MAX_CHARS:
         kept = f"{kept[:_MAX_CHARS]}…"
     return f"{kept}?…" if mark == "?" else kept

@@ -88,7 +88,6 @@ def _has_foreign_colour(data: bytes, properties: list[_Box]) -> bool:
         return False
     declared = [p for p in profiles if p[:4] == b"nclx" and len(p) == 8]
     return any(
-        int.from_bytes(p[4:6], "big") not in _SRGB_PRIMARIES
-        or int.from_bytes(p[6:8], "big") not in _SRGB_TRANSFERS
+        int.from_bytes(p[4:6], "big") not in _SRGB_PRIMARIES or int.from_bytes(p[6:8], "big") not in _SRGB_TRANSFERS
         for p in declared
     )

@@ -60,9 +60,7 @@ def examine_jpeg(data: bytes) -> JpegStructure:
     frames = [s for s in segments if 0xC0 <= s.marker <= 0xCF and s.marker not in _NOT_FRAMES]
     n_scans = sum(s.marker == _SOS for s in segments)
     if len(frames) != 1 or not n_scans:
-        raise corrupt(
-            f"expected one JPEG frame header and at least one scan, got {len(frames)} and {n_scans}"
-        )
+        raise corrupt(f"expected one JPEG frame header and at least one scan, got {len(frames)} and {n_scans}")
     if n_scans > _MAX_SCANS:
         raise corrupt(f"expected at most {_MAX_SCANS} scans in a JPEG, got {n_scans}")
     precision, height, width, n_components = _frame_header(data, frames[0])
@@ -71,9 +69,7 @@ def examine_jpeg(data: bytes) -> JpegStructure:
         height_px=height,
         bit_depth=precision,
         is_bare=end == len(data) and _is_bare(data, segments),
-        has_c2pa=any(
-            s.marker == _APP11 and b"jumb" in data[s.payload_start : s.payload_end] for s in segments
-        ),
+        has_c2pa=any(s.marker == _APP11 and b"jumb" in data[s.payload_start : s.payload_end] for s in segments),
     )
     return JpegStructure(structure, n_components, segments, end)
 

@@ -30,9 +30,7 @@ def examine_tiff(data: bytes, max_frames: int) -> Structure:
                 raise truncated(f"expected a TIFF directory up to byte {end}, the file has {len(data)} bytes")
             break
         if not seen:
-            tags = (
-                data[i : i + 2] for i in range(entries, entries + min(n_entries, 4096) * n_entry, n_entry)
-            )
+            tags = (data[i : i + 2] for i in range(entries, entries + min(n_entries, 4096) * n_entry, n_entry))
             has_c2pa = _C2PA_TAG.to_bytes(2, order) in tags
         seen.add(offset)
         offset = int.from_bytes(data[end : end + n_pointer], order)

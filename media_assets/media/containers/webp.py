@@ -24,9 +24,7 @@ def examine_webp(data: bytes) -> Structure:
         start = position + 8
         n_bytes = int.from_bytes(data[position + 4 : start], "little")
         if start + n_bytes > riff_end:
-            raise truncated(
-                f"expected a WebP chunk up to byte {start + n_bytes}, the file has {len(data)} bytes"
-            )
+            raise truncated(f"expected a WebP chunk up to byte {start + n_bytes}, the file has {len(data)} bytes")
         size = size or _canvas(kind, data[start : start + min(n_bytes, 10)])
         kinds.add(kind)
         n_animated += kind == b"ANMF"

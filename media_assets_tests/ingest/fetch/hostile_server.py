@@ -35,9 +35,7 @@ class Exchange:
         self.writer.write(raw)
         await self.writer.drain()
 
-    async def reply(
-        self, status: int = 200, body: bytes = b"", *, announce: int | None = None, **headers: str
-    ) -> None:
+    async def reply(self, status: int = 200, body: bytes = b"", *, announce: int | None = None, **headers: str) -> None:
         """A plain answer; `announce` lies about its length. Underscores in header names become hyphens."""
         length = len(body) if announce is None else announce
         lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {length}"]
@@ -147,7 +145,11 @@ class HostileServer(_LoopThread):
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.n_connections += 1
         while not writer.is_closing():
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            first = await reader.readexactly(1)
+            if first == b"\x16":  # a TLS client
+                writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+                return
+            head = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             request_line, *lines = head.rstrip().split("\r\n")
             target = request_line.split(" ")[1]
             path, _, query = target.partition("?")

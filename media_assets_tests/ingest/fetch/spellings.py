@@ -56,6 +56,7 @@ LOOPBACK_URLS = (
     "http://localhost:{port}/",
     "http://LOCALHOST:{port}/",
     "http://localhost.:{port}/",
+    "http://any.localhost:{port}/",
     "http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ:{port}/",
     "http://example.com@127.0.0.1:{port}/",
     "http://example.com:80@127.0.0.1:{port}/",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -13,7 +14,7 @@ from media_assets.ingest.fetch import addresses, downloader
 from media_assets.ingest.fetch.addresses import AddressPolicy
 from media_assets.ingest.fetch.fetch_all import Fetched
 from media_assets_tests.ingest.fetch.hostile_server import Exchange, HostileServer, Tripwire
-from media_assets_tests.ingest.fetch.running import PUBLIC_ANY_PORT, code, failed, run
+from media_assets_tests.ingest.fetch.running import PUBLIC_ANY_PORT, QUICK, code, failed, run
 from media_assets_tests.ingest.fetch.spellings import LOOPBACK_URLS
 
 REFUSALS = {ErrorCode.URL_REFUSED, ErrorCode.ADDRESS_REFUSED}
@@ -50,12 +51,10 @@ def test_tripwire_counts_nothing_when_loopback_is_spelt(url: str, tripwire: Trip
     assert tripwire.n_connections == before
 
 
-@pytest.mark.parametrize("url", LOOPBACK_URLS)
+@pytest.mark.parametrize("url", [url for url in LOOPBACK_URLS if not set(url) & {"\r", "\n"}])
 def test_tripwire_counts_nothing_when_a_redirect_spells_loopback(url: str, tripwire: Tripwire) -> None:
     before = tripwire.n_connections
     target = url.format(port=tripwire.port)
-    if "\r" in target or "\n" in target:
-        pytest.skip("cannot be written into a header")
     # Only the redirecting server's own address is open, so that everything else is judged as by default.
     policy = AddressPolicy(allowed_networks=("127.9.9.9/32",), allowed_ports=None)
     with RedirectingServer(target) as server:
@@ -103,28 +102,20 @@ def test_rebinding_reaches_nothing_when_the_second_answer_is_private(tripwire: T
     resolver = ScriptedResolver(["127.9.9.9"], ["127.0.0.1"])
     policy = AddressPolicy(allowed_networks=("127.9.9.9/32",), allowed_ports=None)
     before = tripwire.n_connections
-    with socket.create_server(("127.9.9.9", tripwire.port)):  # accepts, never answers
-        found = failed(
-            f"http://rebind.example:{tripwire.port}/", policy=policy, resolver=lambda: resolver, limits=_impatient()
-        )
+    limits = replace(QUICK, idle_seconds=0.2, max_attempts=2)
+    with socket.create_server(("127.9.9.9", tripwire.port)) as listener:  # takes connections, never answers
+        url = f"http://rebind.example:{tripwire.port}/"
+        found = failed(url, policy=policy, resolver=lambda: resolver, limits=limits)
+        listener.settimeout(1)
+        listener.accept()[0].close()  # the address that was judged is the one that was connected to
     assert found.error.code in REFUSALS | {ErrorCode.TIMEOUT}
     assert tripwire.n_connections == before
-
-
-def _impatient() -> object:
-    from dataclasses import replace
-
-    from media_assets_tests.ingest.fetch.running import QUICK
-
-    return replace(QUICK, idle_seconds=0.2, max_attempts=2)
 
 
 def test_second_answer_is_judged_when_a_name_is_resolved_anew() -> None:
     resolver = ScriptedResolver(["127.9.9.9"], ["127.0.0.1"])
     policy = AddressPolicy(allowed_networks=("127.9.9.9/32",), allowed_ports=None)
-    outcomes, _ = run(
-        ["http://one.example:9/", "http://two.example:9/"], policy=policy, resolver=lambda: resolver
-    )
+    outcomes, _ = run(["http://one.example:9/", "http://two.example:9/"], policy=policy, resolver=lambda: resolver)
     assert {outcome.error.code for outcome in outcomes} == {  # type: ignore[union-attr]
         ErrorCode.CONNECTION_FAILED,
         ErrorCode.ADDRESS_REFUSED,

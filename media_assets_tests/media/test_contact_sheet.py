@@ -1,0 +1,75 @@
+"""Sheets hold every cell, mark what failed, and survive any caption."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from media_assets.media.contact_sheet import Cell, as_markdown_image, contact_sheet
+from media_assets_tests.media.pictures import Pixels, make_jpeg
+
+RED, BLUE = np.array([205, 55, 50]), np.array([60, 125, 215])
+
+
+def opened(jpeg: bytes) -> Pixels:
+    image = Image.open(io.BytesIO(jpeg))
+    assert image.format == "JPEG"
+    return np.asarray(image)
+
+
+def near(pixels: Pixels, colour: Pixels) -> float:
+    return float((np.abs(pixels.astype(int) - colour).max(axis=-1) < 60).mean())
+
+
+def test_the_sheet_has_a_place_for_every_cell() -> None:
+    cells = [Cell(make_jpeg(0, (96, 72)), f"item {n}", "accepted") for n in range(10)]
+    wide, narrow = opened(contact_sheet(cells)), opened(contact_sheet(cells, columns=2))
+    assert wide.shape[1] == 8 * 104 + 8
+    assert narrow.shape[1] == 2 * 104 + 8
+    assert narrow.shape[0] > 2 * wide.shape[0]
+
+
+def test_a_failed_cell_is_dark_with_a_red_cross_and_its_code() -> None:
+    failed = opened(contact_sheet([Cell(None, "unsupported_format", "failed")]))[8:104, 8:104]
+    fine = opened(contact_sheet([Cell(None, "unsupported_format", "accepted")]))[8:104, 8:104]
+    assert near(failed, np.array([38, 38, 42])) > 0.5
+    assert near(failed, RED) > 0.1
+    assert near(fine, RED) < 0.01
+    text = failed[64:92, 6:90]
+    assert near(text, np.array([255, 205, 200])) > 0.03
+
+
+def test_a_duplicate_has_a_coloured_border() -> None:
+    thumbnail = make_jpeg(0, (96, 96))
+    for status, is_blue in (("duplicate", True), ("accepted", False)):
+        tile = opened(contact_sheet([Cell(thumbnail, "x", status)]))[8:104, 8:104]
+        assert (near(tile[:2], BLUE) > 0.9) is is_blue
+
+
+@pytest.mark.parametrize("thumbnail", [None, b"", b"no picture", make_jpeg()[:300]])
+def test_a_thumbnail_that_does_not_decode_harms_nothing(thumbnail: bytes | None) -> None:
+    assert opened(contact_sheet([Cell(thumbnail, "x", "accepted")])).shape[2] == 3
+
+
+@pytest.mark.parametrize("caption", ["", "x" * 5000, "a\nb\0c", "日本語 ‮", "_" * 40, "no_spaces_" * 9])
+@pytest.mark.parametrize("status", ["failed", "accepted", "something new"])
+def test_any_caption_is_drawn(caption: str, status: str) -> None:
+    contact_sheet([Cell(None, caption, status)], cell_px=48)
+
+
+def test_a_layout_that_makes_no_sense_is_refused() -> None:
+    cell = Cell(None, "x", "accepted")
+    for cells, columns, side in (([], 8, 96), ([cell] * 2001, 8, 96), ([cell], 0, 96), ([cell], 8, 9000)):
+        with pytest.raises(ValueError, match="expected"):
+            contact_sheet(cells, columns, side)
+
+
+def test_markdown_carries_the_bytes_and_escapes_the_text() -> None:
+    jpeg = contact_sheet([Cell(None, "x", "failed")])
+    text = as_markdown_image(jpeg, "batch [7]\n(odd)")
+    assert text.startswith("![batch \\[7\\] (odd)](data:image/jpeg;base64,")
+    assert base64.b64decode(text.rsplit(",", 1)[1][:-1]) == jpeg
+    assert "\n" not in text
+    assert as_markdown_image(b"\x89PNG\r\n", "x").startswith("![x](data:image/png;base64,")

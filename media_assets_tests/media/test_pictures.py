@@ -1,0 +1,138 @@
+"""Files are judged in order, before anything is decoded: size, magic, structure, caps."""
+
+import resource
+import struct
+import time
+import zlib
+
+import pytest
+from PIL import Image
+
+from media_assets.errors import ErrorCode, ItemError
+from media_assets.media.pictures import StillLimits, open_picture
+from media_assets_tests.media import pictures
+
+
+def refused(data: bytes, **limits: int) -> ItemError:
+    with pytest.raises(ItemError) as caught:
+        open_picture(data, StillLimits(**limits))
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", ErrorCode.EMPTY),
+        (bytes(5000), ErrorCode.UNKNOWN_FORMAT),
+        (pictures.SVG, ErrorCode.UNSUPPORTED_FORMAT),
+        (pictures.HTML, ErrorCode.UNSUPPORTED_FORMAT),
+        (pictures.PLAYLIST, ErrorCode.UNSUPPORTED_FORMAT),
+        (pictures.FFCONCAT, ErrorCode.UNSUPPORTED_FORMAT),
+        (b"PK\3\4" + bytes(100), ErrorCode.UNSUPPORTED_FORMAT),
+    ],
+)
+def test_what_is_no_picture_is_refused(data: bytes, code: ErrorCode) -> None:
+    assert refused(data).code is code
+
+
+def test_the_message_says_what_was_expected_and_what_came() -> None:
+    message = refused(pictures.SVG).message
+    assert "JPEG" in message
+    assert "image/svg+xml" in message
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "gif", "tiff", "bmp", "heic", "avif"])
+def test_every_cap_holds_for_every_format_and_not_one_below(name: str) -> None:
+    data = pictures.awkward(name)
+    n_pixels = 256 * 192
+    assert refused(data, max_bytes=len(data) - 1).code is ErrorCode.TOO_MANY_BYTES
+    assert refused(data, max_pixels=n_pixels - 1).code is ErrorCode.TOO_MANY_PIXELS
+    opened = open_picture(data, StillLimits(max_bytes=len(data), max_pixels=n_pixels, max_frames=1))
+    assert opened.image.size == (256, 192)
+
+
+@pytest.mark.parametrize("name", ["png-apng", "webp-animation", "gif-animation", "tiff-pages"])
+def test_frames_and_frames_times_canvas_are_capped(name: str) -> None:
+    data = pictures.awkward(name)
+    assert open_picture(data, StillLimits(max_frames=3)).structure.n_frames == 3
+    assert refused(data, max_frames=2).code is ErrorCode.TOO_MANY_FRAMES
+    assert refused(data, max_total_pixels=3 * 64 * 48 - 1).code is ErrorCode.TOO_MANY_FRAMES
+
+
+def test_an_avif_sequence_is_counted() -> None:
+    data = pictures.make_animation("AVIF", speed=10)
+    assert open_picture(data, StillLimits()).structure.n_frames == 3
+    assert refused(data, max_frames=2).code is ErrorCode.TOO_MANY_FRAMES
+
+
+def lying(name: str) -> bytes:
+    """A small file whose header promises a picture of gigabytes."""
+    data = bytearray(pictures.awkward(name))
+    match name:
+        case "webp-lossless":
+            data[21:25] = struct.pack("<I", 0x0FFFFFFF)
+        case "gif":
+            data[6:10] = b"\xff\xff\xff\xff"
+        case "bmp":
+            data[18:26] = struct.pack("<ii", 60000, 60000)
+        case "jpeg":
+            at = data.index(b"\xff\xc0") + 5
+            data[at : at + 4] = b"\xff\xdc\xff\xdc"
+        case "avif" | "heic":
+            at = data.index(b"ispe") + 8
+            data[at : at + 8] = struct.pack(">II", 60000, 60000)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", ["webp-lossless", "gif", "bmp", "jpeg", "avif", "heic"])
+def test_a_lying_header_is_refused_without_allocating(name: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    error = refused(lying(name))
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert error.code in (ErrorCode.TOO_MANY_PIXELS, ErrorCode.CORRUPT)
+    if name not in ("avif", "heic"):
+        assert error.code is ErrorCode.TOO_MANY_PIXELS
+    assert grown_kib < 64 * 1024
+
+
+def test_a_png_bomb_is_refused_at_once() -> None:
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert refused(pictures.make_png_bomb()).code is ErrorCode.TOO_MANY_PIXELS
+    assert time.perf_counter() - start < 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+
+
+def test_pillows_own_warning_line_is_no_line_of_ours() -> None:
+    """95 million pixels: Pillow warns from 89 on, our cap is 100."""
+    opened = open_picture(pictures.make_png_bomb(9500, 10_000), StillLimits())
+    assert opened.image.size == (9500, 10_000)
+
+
+def test_a_gif_of_a_million_frames_is_refused_without_walking_it() -> None:
+    data = pictures.make_gif_of_many(1_000_000)
+    start = time.perf_counter()
+    assert refused(data).code is ErrorCode.TOO_MANY_FRAMES
+    assert time.perf_counter() - start < 1
+
+
+def test_a_text_chunk_bomb_is_refused() -> None:
+    bomb = zlib.compress(bytes(8 * 1024 * 1024))
+    png = pictures.make_png()
+    data = png[:33] + pictures.png_chunk(b"zTXt", b"note\0\0" + bomb) + png[33:]
+    assert refused(data).code is ErrorCode.CORRUPT
+
+
+def test_a_multi_picture_jpeg_counts_as_one() -> None:
+    assert open_picture(pictures.make_mpo(), StillLimits(max_frames=1)).structure.n_frames == 1
+
+
+def test_limits_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        StillLimits(max_frames=0)
+    with pytest.raises(ValueError, match="at most"):
+        StillLimits(max_pixels=10**9)
+
+
+def test_global_state_of_pillow_is_left_alone() -> None:
+    assert Image.MAX_IMAGE_PIXELS == 89_478_485
+    assert "HEIF" not in Image.OPEN
