@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from media_assets.errors import MediaAssetsError
 
@@ -44,10 +45,12 @@ class Output:
         if not rows:
             click.echo(empty)
             return
-        table = Table(title=title, title_justify="left", header_style="bold")
+        # Text, not str: what comes from a lake is not markup.
+        table = Table(title=Text(title), title_justify="left", header_style="bold")
         for name in rows[0]:
             right = isinstance(rows[0][name], int | float) and not isinstance(rows[0][name], bool)
-            table.add_column(name.replace("_", " "), justify="right" if right else "left", overflow="fold")
+            heading = Text(_printable(name.replace("_", " ")))
+            table.add_column(heading, justify="right" if right else "left", overflow="fold")
         for row in rows:
             table.add_row(*(self._cell(name, value) for name, value in row.items()))
         Console(width=None if sys.stdout.isatty() else 140).print(table)
@@ -84,18 +87,16 @@ class Output:
         """What went wrong, on stderr."""
         if self.as_json:
             self._document({"error": {"type": type(error).__name__, "message": str(error)}})
-        click.echo(click.style(f"{type(error).__name__}: ", fg="red", bold=True) + str(error), err=True)
+        click.echo(click.style(f"{type(error).__name__}: ", fg="red", bold=True) + _printable(str(error)), err=True)
 
     @staticmethod
     def _document(document: Mapping[str, Any]) -> None:
-        click.echo(json.dumps(document, default=_plain_json, ensure_ascii=False))
+        click.echo(json.dumps(_plain_json(document), ensure_ascii=False, allow_nan=False))
 
     @staticmethod
-    def _cell(name: str, value: Any) -> str:
+    def _cell(name: str, value: Any) -> Text:
         text = _plain(value)
-        colour = _COLOURS.get(text) or ("red" if name == "failed" and value else None)
-        escaped = text.replace("[", r"\[")
-        return f"[{colour}]{escaped}[/]" if colour else escaped
+        return Text(text, style=_COLOURS.get(text) or ("red" if name == "failed" and value else ""))
 
 
 class Progressbar:
@@ -133,14 +134,28 @@ def _plain(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    return str(value)
+    return _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """Text with its control characters written out: names of foreign files must not steer the terminal."""
+    return "".join(
+        char if char in "\n\t" or ord(char) >= 160 or 32 <= ord(char) < 127 else ascii(char)[1:-1] for char in text
+    )
 
 
 def _plain_json(value: Any) -> Any:
+    """A value as JSON can say it: not-a-number and infinity become null, keys become strings."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_json(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
-    if isinstance(value, Path):
-        return str(value)
     return str(value)

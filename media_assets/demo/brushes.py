@@ -60,7 +60,7 @@ def fractal(
     for octave in range(octaves):
         rows = int(max(2, n_cells * 2**octave)) + 3
         columns = int(max(2, n_cells * 2**octave * width / height / stretch)) + 3
-        if rows > height or columns > width:
+        if octave and (rows > height or columns > width):
             break
         total += weight * enlarge(rng.standard_normal((rows, columns), np.float32), height, width)
         norm += weight**2
@@ -75,9 +75,7 @@ def low_fractal(
     return enlarge(fractal(rng, height // 2, width // 2, n_cells, octaves, **options), height, width)
 
 
-def ridge_line(
-    rng: np.random.Generator, width: int, n_peaks: float, octaves: int = 7, gain: float = 0.5
-) -> Floats:
+def ridge_line(rng: np.random.Generator, width: int, n_peaks: float, octaves: int = 7, gain: float = 0.5) -> Floats:
     """A skyline: (width,) float32 within about -1..1."""
     x = np.arange(width, dtype=np.float32)
     line = np.zeros(width, np.float32)
@@ -93,9 +91,9 @@ def ridge_line(
 def gradient(height: int, width: int, stops: Sequence[tuple[float, Colour]]) -> Floats:
     """Sky-like canvas; stops are (share of the height from the top, colour), ascending."""
     at = np.array([s[0] for s in stops]) * (height - 1)
-    rows = np.stack(
-        [np.interp(np.arange(height), at, [s[1][c] for s in stops]) for c in range(3)], axis=1
-    ).astype(np.float32)
+    rows = np.stack([np.interp(np.arange(height), at, [s[1][c] for s in stops]) for c in range(3)], axis=1).astype(
+        np.float32
+    )
     return np.ascontiguousarray(np.broadcast_to(rows[:, None, :], (height, width, 3)))
 
 

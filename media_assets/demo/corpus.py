@@ -107,9 +107,7 @@ def write_corpus(root: Path, n_images: int = 60, seed: int = 7) -> Corpus:
         ValueError: fewer images than there are kinds.
     """
     if n_images < FEWEST_IMAGES:
-        raise ValueError(
-            f"a sample set shows every kind, so it has at least {FEWEST_IMAGES} images, not {n_images}"
-        )
+        raise ValueError(f"a sample set shows every kind, so it has at least {FEWEST_IMAGES} images, not {n_images}")
     kinds = with_duplicate(scatter(n_images, [*FINE, *BROKEN], seed), n_images)
     plan = Plan("shown", n_images, seed, 1024, 768, 0, kinds)
     return _write(root, plan, n_processes=1)
@@ -154,9 +152,7 @@ def _write(root: Path, plan: Plan, n_processes: int) -> Corpus:
     if marker and marker["complete"] and marker["parameters"] == plan.parameters:
         return read_corpus(root)
     if not marker and root.exists() and any(root.iterdir()):
-        raise SetupError(
-            f"{root} holds other files and no {MARKER}: choose an empty or a new folder for a sample set"
-        )
+        raise SetupError(f"{root} holds other files and no {MARKER}: choose an empty or a new folder for a sample set")
     root.mkdir(parents=True, exist_ok=True)
     _write_marker(root, {"complete": False})
     for name in ("metadata", "images", "later"):

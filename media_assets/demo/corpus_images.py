@@ -75,9 +75,7 @@ def write_images(root: Path, plan: Plan, ids: list[str], n_processes: int) -> li
     step = -(-plan.n // (n_processes * 4))
     parts = [range(i, min(i + step, plan.n)) for i in range(0, plan.n, step)]
     with ProcessPoolExecutor(n_processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return list(
-            chain.from_iterable(pool.map(_write_range, repeat(root), repeat(plan), repeat(ids), parts))
-        )
+        return list(chain.from_iterable(pool.map(_write_range, repeat(root), repeat(plan), repeat(ids), parts)))
 
 
 def _write_range(root: Path, plan: Plan, ids: list[str], places: range) -> list[str]:
@@ -119,9 +117,7 @@ def _is_portrait(plan: Plan, place: int) -> bool:
     """The last good image of a shown set that no duplicate follows."""
     if plan.style != "shown":
         return False
-    free = (
-        i for i in reversed(range(plan.n)) if i not in plan.kinds and plan.kinds.get(i + 1) != "duplicate"
-    )
+    free = (i for i in reversed(range(plan.n)) if i not in plan.kinds and plan.kinds.get(i + 1) != "duplicate")
     return place == next(free)
 
 
@@ -132,16 +128,9 @@ def portrait_path() -> Path:
         SetupError: this installation of matplotlib comes without sample data.
     """
     spec = find_spec("matplotlib")  # importing it takes most of a second
-    path = (
-        Path(spec.origin if spec and spec.origin else "").parent
-        / "mpl-data"
-        / "sample_data"
-        / "grace_hopper.jpg"
-    )
+    path = Path(spec.origin if spec and spec.origin else "").parent / "mpl-data" / "sample_data" / "grace_hopper.jpg"
     if not path.is_file():
-        raise SetupError(
-            f"matplotlib's sample portrait is not at {path}: reinstall matplotlib from its wheel"
-        )
+        raise SetupError(f"matplotlib's sample portrait is not at {path}: reinstall matplotlib from its wheel")
     return path
 
 

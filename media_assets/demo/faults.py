@@ -75,9 +75,7 @@ class Faults:
         """
         try:
             fields: dict[str, Any] = json.loads(text or "{}")
-            rules = tuple(
-                Rule(**r | {"image_ids": frozenset(r.get("image_ids", ()))}) for r in fields.pop("rules", ())
-            )
+            rules = tuple(Rule(**r | {"image_ids": frozenset(r.get("image_ids", ()))}) for r in fields.pop("rules", ()))
             return Faults(rules=rules, **fields)
         except (TypeError, AttributeError) as error:
             raise ValueError(f"not a faults object: {error}") from error

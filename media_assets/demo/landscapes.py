@@ -49,9 +49,7 @@ def sky(rng: np.random.Generator, height: int, width: int, palette: list[Floats]
     high, middle, low = palette
     canvas = gradient(height, width, [(0, high), (horizon * 0.6, middle), (horizon, low), (1, low)])
     noise = low_fractal(rng, height, width, rng.uniform(1.5, 3), 6, gain=0.5, stretch=rng.uniform(2, 4))
-    cover = smooth_step(noise, rng.uniform(-0.2, 0.6), rng.uniform(1.9, 3.2)) * np.float32(
-        rng.uniform(0.3, 0.85)
-    )
+    cover = smooth_step(noise, rng.uniform(-0.2, 0.6), rng.uniform(1.9, 3.2)) * np.float32(rng.uniform(0.3, 0.85))
     lay(canvas, cover, mix(low, (1, 1, 1), 0.45))
     x = width * rng.uniform(0.15, 0.85)
     add_glow(
@@ -96,9 +94,7 @@ def mountains(rng: np.random.Generator, height: int, width: int) -> Floats:
     canvas = sky(rng, height, width, palette, 0.62)
     land = colour(LANDS[int(rng.integers(len(LANDS)))])
     far = mix(mix(palette[1], palette[2], 0.4), land, 0.22)
-    hills(
-        canvas, rng, far, land, rng.uniform(0.42, 0.5), 0.92, int(rng.integers(4, 7)), rng.uniform(0.12, 0.2)
-    )
+    hills(canvas, rng, far, land, rng.uniform(0.42, 0.5), 0.92, int(rng.integers(4, 7)), rng.uniform(0.12, 0.2))
     return canvas
 
 
@@ -211,9 +207,7 @@ def clouds(rng: np.random.Generator, height: int, width: int) -> Floats:
     light = relief - np.roll(relief, (int(height * 0.02), int(width * rng.uniform(-0.02, 0.02))), (0, 1))
     rows = np.arange(height, dtype=np.float32)[:, None] / height
     cover = smooth_step(relief + (rows - np.float32(rng.uniform(0.35, 0.55))) * np.float32(4), -0.5, 1.3)
-    puffs = mix(low, (1, 1, 1), 0.7) * (
-        np.float32(0.86) - np.clip(light, -0.6, 0.6)[:, :, None] * np.float32(0.3)
-    )
+    puffs = mix(low, (1, 1, 1), 0.7) * (np.float32(0.86) - np.clip(light, -0.6, 0.6)[:, :, None] * np.float32(0.3))
     lay(canvas, cover, puffs * mix(middle, (1, 1, 1), 0.72))
     add_glow(
         canvas,

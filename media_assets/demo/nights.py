@@ -43,9 +43,7 @@ def _stars(canvas: Floats, rng: np.random.Generator) -> None:
     height, width = canvas.shape[:2]
     n_stars = height * width // 620
     sky = np.zeros((height, width), np.float32)
-    sky[rng.integers(0, height, n_stars), rng.integers(0, width, n_stars)] = rng.pareto(1.6, n_stars).clip(
-        0, 14
-    )
+    sky[rng.integers(0, height, n_stars), rng.integers(0, width, n_stars)] = rng.pareto(1.6, n_stars).clip(0, 14)
     points = np.asarray(cv2.GaussianBlur(sky, (0, 0), 0.8), np.float32)
     canvas += points[:, :, None] * np.array([0.85, 0.92, 1.0], np.float32)
 
@@ -108,9 +106,7 @@ def bokeh(rng: np.random.Generator, height: int, width: int) -> Floats:
 
 def city(rng: np.random.Generator, height: int, width: int) -> Floats:
     """Towers at dusk, some windows lit."""
-    palette = pick(
-        rng, [SKIES[1], SKIES[4], colours("101935 3d4f86 d98f7a"), colours("22304a 6d87a8 d9d2c5")]
-    )
+    palette = pick(rng, [SKIES[1], SKIES[4], colours("101935 3d4f86 d98f7a"), colours("22304a 6d87a8 d9d2c5")])
     canvas = sky(rng, height, width, palette, 0.75)
     for row in range(3):
         t = row / 2
@@ -137,9 +133,9 @@ def _tower(
     side = np.linspace(1.12, 0.82, right - left, dtype=np.float32)[None, :, None]
     face[:] = tint * side
     step = max(3, round(height * (0.009 + 0.007 * near)))
-    lit = (
-        rng.random((face.shape[0] // step + 1, face.shape[1] // step + 1)) < rng.uniform(0.08, 0.45)
-    ) * rng.uniform(0.3, 1.0)
+    lit = (rng.random((face.shape[0] // step + 1, face.shape[1] // step + 1)) < rng.uniform(0.08, 0.45)) * rng.uniform(
+        0.3, 1.0
+    )
     panes = np.kron(lit, np.ones((step, step)))[: face.shape[0], : face.shape[1]].astype(np.float32)
     for k in range(1 + step // 4):
         panes[k::step] = 0

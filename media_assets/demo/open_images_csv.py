@@ -126,9 +126,7 @@ def _image_row(entry: Entry) -> list[str]:
 
 
 def _label_rows(entry: Entry) -> Iterable[list[str]]:
-    for i, (name, confidence) in enumerate(
-        [(n, "1") for n in entry.present] + [(n, "0") for n in entry.absent]
-    ):
+    for i, (name, confidence) in enumerate([(n, "1") for n in entry.present] + [(n, "0") for n in entry.absent]):
         yield [
             entry.image_id,
             ("verification", "crowdsource-verification")[i % 2],

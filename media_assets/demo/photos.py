@@ -45,9 +45,7 @@ def photo(seed: int, width_px: int = 1024, height_px: int = 768) -> Pixels:
 def encode_jpeg(pixels: Pixels, quality: int = 90) -> bytes:
     """Baseline JPEG, 4:2:0, without metadata; quality 1..100."""
     return bytes(
-        simplejpeg.encode_jpeg(
-            np.ascontiguousarray(pixels), quality=quality, colorspace="RGB", colorsubsampling="420"
-        )
+        simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=quality, colorspace="RGB", colorsubsampling="420")
     )
 
 
@@ -100,9 +98,7 @@ def variant(
     gains = rng.uniform(0.86, 1.14, 3)
     table = np.clip(np.arange(256)[:, None] * gains, 0, 255).astype(np.uint8)[None]
     toned = cv2.LUT(np.ascontiguousarray(crop), table)
-    speckle = np.frombuffer(rng.bytes(height_px * width_px // 4), np.uint8).reshape(
-        height_px // 2, width_px // 2
-    )
+    speckle = np.frombuffer(rng.bytes(height_px * width_px // 4), np.uint8).reshape(height_px // 2, width_px // 2)
     fine = cv2.resize(speckle >> 4, (width_px, height_px), interpolation=cv2.INTER_NEAREST)
     return encode_jpeg(np.asarray(cv2.add(toned, cv2.merge([fine, fine, fine])), np.uint8), quality)
 

@@ -5,8 +5,8 @@
 
 In a thread: `with SampleServer(root) as server: ...`. As a process of its own (measuring, killing):
 `python -m media_assets.demo.server ROOT --port N --faults-file FILE`, which prints one JSON line `{"port",
-"url"}` once it answers. Files go out with ETag, Last-Modified, Range and keep-alive. Not here: what is broken
-(`faults`), what the set holds (`corpus`), any client.
+"url"}` once it answers. Files go out with ETag, Range and keep-alive. Not here: what is broken
+(`faults`), what a request gets (`answers`), what the set holds (`corpus`), any client.
 """
 
 from __future__ import annotations
@@ -17,139 +17,22 @@ import json
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 
-from media_assets.demo.corpus import Corpus, read_corpus
+from media_assets.demo.answers import Answers, Counts
+from media_assets.demo.corpus import read_corpus
 from media_assets.demo.faults import Faults, FaultsFile, How, Rule
 
 HOST = "127.0.0.1"
-NOT_FOUND_PAGE = "<!DOCTYPE html><title>404</title><h1>Not found</h1>\n"
 
 
-@dataclass
-class Counts:
-    """What was asked and given. Paths start with `/`; `n_bytes` counts bodies of complete answers."""
-
-    hits: Counter[str] = field(default_factory=Counter)  # requests by path, whatever the answer
-    served: Counter[str] = field(default_factory=Counter)  # answers 200 and 206 whose whole body went out
-    statuses: Counter[str] = field(default_factory=Counter)
-    n_bytes: int = 0
-
-
-class _CountedFile(web.FileResponse):
-    """A file with ETag, Last-Modified and Range, counted once its last byte has gone out."""
-
-    def __init__(self, path: Path, counts: Counts, content_type: str) -> None:
-        super().__init__(path, headers={"Content-Type": content_type})
-        self._counts = counts
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Sends everything: a file response has no separate body step."""
-        writer = await super().prepare(request)
-        self._counts.statuses[str(self.status)] += 1
-        if self.status in (200, 206) and request.method == "GET":
-            self._counts.served[request.path] += 1
-            self._counts.n_bytes += self.content_length or 0
-        return writer
-
-
-class _Answers:
-    """The request handlers: one corpus, the faults of the moment, the counts."""
-
-    def __init__(self, corpus: Corpus, faults: Callable[[], Faults]) -> None:
-        self.counts = Counts()
-        self._corpus = corpus
-        self._faults = faults
-        self._flaky = corpus.flaky
-        self._content_types = corpus.content_types
-
-    def application(self) -> web.Application:
-        app = web.Application()
-        app.router.add_get("/__hits", self.tell_hits)
-        app.router.add_get(r"/images/{split:\w+}/{name}.jpg", self.image)
-        app.router.add_get("/metadata/{name}.csv", self.table)
-        return app
-
-    async def tell_hits(self, request: web.Request) -> web.Response:
-        return web.json_response(asdict(self.counts))
-
-    async def table(self, request: web.Request) -> web.StreamResponse:
-        faults = self._begin(request)
-        if faults.is_outage:
-            return self._refuse(503)
-        path = self._corpus.metadata / f"{request.match_info['name']}.csv"
-        return _CountedFile(path, self.counts, "text/csv")
-
-    async def image(self, request: web.Request) -> web.StreamResponse:
-        faults = self._begin(request)
-        if faults.delay_seconds:
-            await asyncio.sleep(faults.delay_seconds)
-        image_id = request.match_info["name"]
-        how = faults.of(image_id)
-        if faults.is_outage or how == "503" or (image_id in self._flaky and not faults.is_mended):
-            return self._refuse(503)
-        if how in ("404", "429"):
-            return self._refuse(int(how))
-        path = self._path(request.match_info["split"], image_id, faults)
-        if path is None:
-            return self._refuse(404)
-        if how is not None:
-            return await self._spoil(request, path, how, faults)
-        return _CountedFile(path, self.counts, self._content_types.get(image_id, "image/jpeg"))
-
-    def _begin(self, request: web.Request) -> Faults:
-        self.counts.hits[request.path] += 1
-        try:
-            return self._faults()
-        except ValueError as error:
-            raise web.HTTPInternalServerError(text=f"the faults file is unreadable: {error}\n") from error
-
-    def _path(self, split: str, image_id: str, faults: Faults) -> Path | None:
-        """The file behind an image now; the name is one path component, as routes match no slash."""
-        folders = [self._corpus.images, self._corpus.later] if faults.is_mended else [self._corpus.images]
-        if split != "validation":
-            return None
-        return next((path for folder in folders if (path := folder / f"{image_id}.jpg").is_file()), None)
-
-    def _refuse(self, status: int) -> web.Response:
-        self.counts.statuses[str(status)] += 1
-        headers = {"Retry-After": "1"} if status == 429 else {}
-        return web.Response(status=status, text=NOT_FOUND_PAGE, content_type="text/html", headers=headers)
-
-    async def _spoil(self, request: web.Request, path: Path, how: How, faults: Faults) -> web.StreamResponse:
-        """Announces the whole file, and sends half of it, or all of it in a trickle."""
-        data = await asyncio.to_thread(path.read_bytes)
-        response = web.StreamResponse(
-            headers={"Content-Type": "image/jpeg", "Content-Length": str(len(data))}
-        )
-        await response.prepare(request)
-        self.counts.statuses["200"] += 1
-        if how == "slow":
-            return await self._trickle(response, data, faults.slow_bytes_per_second)
-        await response.write(data[: len(data) // 2])
-        transport = request.transport
-        if transport is not None:
-            transport.abort() if how == "reset" else transport.close()
-        return response
-
-    async def _trickle(
-        self, response: web.StreamResponse, data: bytes, bytes_per_second: int
-    ) -> web.StreamResponse:
-        step = max(1, bytes_per_second // 10)
-        for start in range(0, len(data), step):
-            await response.write(data[start : start + step])
-            await asyncio.sleep(0.1)
-        return response
-
-
-async def _start(answers: _Answers, port: int) -> tuple[web.AppRunner, int]:
+async def _start(answers: Answers, port: int) -> tuple[web.AppRunner, int]:
     runner = web.AppRunner(answers.application(), access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     await web.TCPSite(runner, HOST, port).start()
@@ -168,7 +51,7 @@ class SampleServer:
         self._wanted_port = port
         self._faults = Faults()
         self._corpus = read_corpus(root)
-        self._answers = _Answers(self._corpus, lambda: self._faults)
+        self._answers = Answers(self._corpus, lambda: self._faults)
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="sample-server", daemon=True)
@@ -183,9 +66,7 @@ class SampleServer:
             raise self._failure
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=10)
@@ -263,7 +144,7 @@ class SampleServer:
 
 async def _serve_alone(root: Path, port: int, faults_file: Path | None) -> None:
     faults = FaultsFile(faults_file).current if faults_file else Faults
-    _, bound = await _start(_Answers(read_corpus(root), faults), port)
+    _, bound = await _start(Answers(read_corpus(root), faults), port)
     sys.stdout.write(json.dumps({"port": bound, "url": f"http://{HOST}:{bound}"}) + "\n")
     sys.stdout.flush()
     await asyncio.Event().wait()

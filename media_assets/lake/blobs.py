@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import obstore
-from obstore.exceptions import AlreadyExistsError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore
 
 from media_assets.lake.location import LakeLocation
@@ -43,10 +43,11 @@ class BlobStore:
         """
         path = blob_path(media_id)
         try:
-            await obstore.put_async(self.store, path, body, mode="create")
-        except AlreadyExistsError:
-            await self._heal(path, body)
-        except obstore.exceptions.BaseError as error:
+            try:
+                await obstore.put_async(self.store, path, body, mode="create")
+            except AlreadyExistsError:
+                await self._heal(path, body)
+        except BaseError as error:
             raise OSError(f"the blob store did not take {path}: {error}") from error
 
     async def _heal(self, path: str, body: bytes | Path) -> None:
@@ -58,11 +59,12 @@ class BlobStore:
         """The same as `put_if_absent`, outside an event loop."""
         path = blob_path(media_id)
         try:
-            obstore.put(self.store, path, body, mode="create")
-        except AlreadyExistsError:
-            if obstore.head(self.store, path)["size"] != len(body):
-                obstore.put(self.store, path, body, mode="overwrite")
-        except obstore.exceptions.BaseError as error:
+            try:
+                obstore.put(self.store, path, body, mode="create")
+            except AlreadyExistsError:
+                if obstore.head(self.store, path)["size"] != len(body):
+                    obstore.put(self.store, path, body, mode="overwrite")
+        except BaseError as error:
             raise OSError(f"the blob store did not take {path}: {error}") from error
 
     def size_bytes(self, media_id: str) -> int | None:

@@ -17,6 +17,7 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
+from media_assets.errors import ContractBroken
 from media_assets.lake.location import LakeLocation
 from media_assets.tables import TableContract
 
@@ -63,8 +64,13 @@ class Lake:
             return None
 
     def ensure(self, contract: TableContract) -> DeltaTable:
-        """The Delta table, created empty first: two first writers then cannot replace each other's rows."""
+        """The Delta table, created empty first: two first writers then cannot replace each other's rows.
+
+        Columns that the contract gained since are added.
+        """
         if (table := self.table(contract)) is not None:
+            if set(contract.schema) - {field.name for field in table.schema().fields}:
+                write_deltalake(table, contract.frame([]), mode="append", schema_mode="merge")
             return table
         write_deltalake(
             self.uri(contract),
@@ -81,7 +87,10 @@ class Lake:
         where: Mapping[str, Sequence[str]] | None = None,
         version: int | None = None,
     ) -> pl.LazyFrame:
-        """Rows of a table, lazily; `where` names partition values and prunes files. No table yet: no rows."""
+        """Rows of a table, lazily; `where` names partition values and prunes files. No table yet: no rows.
+
+        A column that the contract gained after the table's last write is null.
+        """
         if (table := self.table(contract)) is None:
             return contract.frame([]).lazy()
         if version is not None:
@@ -90,7 +99,10 @@ class Lake:
         for column, values in (where or {}).items():
             matches = pl.col(column) == values[0] if len(values) == 1 else pl.col(column).is_in(list(values))
             frame = frame.filter(matches)
-        return frame.select(list(contract.schema))
+        stored = frame.collect_schema()
+        return frame.select(
+            pl.col(name) if name in stored else pl.lit(None, kind).alias(name) for name, kind in contract.schema.items()
+        )
 
     def partition_values(self, contract: TableContract, column: str = "batch_id") -> list[str]:
         """Every value of a partition column that has files, sorted; read from the log alone."""
@@ -111,10 +123,13 @@ class Lake:
         Several columns cover the cross product of their values.
 
         Raises:
-            ContractBroken: the rows do not hold the table's contract; nothing is written.
+            ContractBroken: the rows do not hold the table's contract, or lie outside of `where`; nothing is written.
             CommitFailedError: another writer won every one of twelve rounds.
         """
         contract.require(frame)
+        _require_inside(contract, frame, where)
+        if not all(where.values()):
+            return  # a column without values: no row is meant
         predicate = _predicate(where)
 
         def write(table: DeltaTable, commit_id: str) -> None:
@@ -140,17 +155,32 @@ class Lake:
         """
         commit_id = uuid.uuid4().hex
         for attempt in range(_N_ATTEMPTS):
-            table = self.ensure(contract)
-            if attempt and _has_commit(table, commit_id):
-                return
             try:
-                write(table, commit_id)
+                write(self.ensure(contract), commit_id)
             except CommitFailedError:
+                if self._has_commit(contract, commit_id):
+                    return
                 if attempt == _N_ATTEMPTS - 1:
                     raise
                 time.sleep(random.random() * 0.05 * 2 ** min(attempt, 6))  # noqa: S311 - jitter, not a secret
             else:
                 return
+
+    def _has_commit(self, contract: TableContract, commit_id: str) -> bool:
+        if (table := self.table(contract)) is None:
+            return False
+        history: list[dict[str, Any]] = table.history(limit=200)
+        return any(entry.get("media_assets/commit_id") == commit_id for entry in history)
+
+
+def _require_inside(contract: TableContract, frame: pl.DataFrame, where: Mapping[str, Sequence[str]]) -> None:
+    """delta-rs refuses such rows as well, but prints a table of all columns instead of the cause."""
+    for column, values in where.items():
+        if outside := sorted(set(frame[column].unique()) - set(values)):
+            raise ContractBroken(
+                f"{contract.name}: expected only rows with {column} in {list(values)}, got {outside[:5]} too. Nothing "
+                f"was written; replace the batch that the rows belong to."
+            )
 
 
 def _predicate(where: Mapping[str, Sequence[str]]) -> str | None:
@@ -162,8 +192,3 @@ def _predicate(where: Mapping[str, Sequence[str]]) -> str | None:
 
 def _quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
-
-
-def _has_commit(table: DeltaTable, commit_id: str) -> bool:
-    history: list[dict[str, Any]] = table.history(limit=200)
-    return any(entry.get("media_assets/commit_id") == commit_id for entry in history)

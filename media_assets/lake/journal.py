@@ -47,7 +47,7 @@ class FetchJournal:
         for line in lines:
             try:
                 entry = msgspec.json.decode(line, type=JournalEntry)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue  # torn by a kill: the item is simply fetched again
             found[entry.item_key] = entry
         return found

@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from media_assets.errors import LakeUnfit
 
 # polars cannot read a local Delta table whose path needs percent-encoding, although it can be written.
-_READABLE_PATH = re.compile(r"^[A-Za-z0-9._/=+:,@~'-]+$")
+_READABLE_PATH = re.compile(r"[A-Za-z0-9._/=+:,@~'-]+")
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,12 @@ class LakeLocation:
 
     def __post_init__(self) -> None:
         """Turn a local root into an absolute path and refuse one that polars could not read back."""
-        if self.root.startswith("file://"):
-            object.__setattr__(self, "root", unquote(urlsplit(self.root).path))
+        if self.root.lower().startswith("file:"):
+            object.__setattr__(self, "root", _path_of_url(self.root))
         if self.is_local:
-            absolute = str(Path(self.root).expanduser().absolute())
+            absolute = _absolute(self.root)
             object.__setattr__(self, "root", absolute)
-            if not _READABLE_PATH.match(absolute):
+            if not _READABLE_PATH.fullmatch(absolute):
                 raise LakeUnfit(
                     f"The lake's path must consist of ASCII letters, digits and . _ - / = + : , @ ~ only, got "
                     f"{absolute!r}: tables there could be written but not read back. Set MEDIA_ASSETS_LAKE to another "
@@ -60,11 +61,38 @@ class LakeLocation:
         return Path(self.root)
 
     def store(self, *parts: str) -> ObjectStore:
-        """The object store rooted at a folder of the lake (created when local)."""
-        if self.is_local:
-            return LocalStore(self.path.joinpath(*parts), mkdir=True)
-        return from_url("/".join([self.root.rstrip("/"), *parts]), config=self.storage_options or None)  # type: ignore[arg-type]
+        """The object store rooted at a folder of the lake (created when local).
+
+        Raises:
+            LakeUnfit: the folder cannot be created, or the URL names no store that we know.
+        """
+        try:
+            if self.is_local:
+                return LocalStore(self.path.joinpath(*parts), mkdir=True)
+            return from_url(self.uri(*parts), config=self.storage_options or None)  # type: ignore[arg-type]
+        except (OSError, BaseError) as error:
+            told = str(error).partition("\n")[0]  # obstore adds a page of debug text
+            raise LakeUnfit(
+                f"Expected a lake in a folder that can be written, or at s3://bucket/prefix; {self.uri(*parts)}: {told}"
+            ) from error
 
     def uri(self, *parts: str) -> str:
         """Path or URL of a folder of the lake, as deltalake and polars take it."""
         return "/".join([self.root.rstrip("/"), *parts])
+
+
+def _path_of_url(url: str) -> str:
+    """The path of a `file://` URL. `?` and `#` are letters of the path: dropping them would name another folder."""
+    path = url[len("file:") :].removeprefix("//").removeprefix("localhost")
+    if not url[len("file:") :].startswith(("///", "//localhost/")):
+        raise LakeUnfit(f"Expected file:///absolute/path, got {url!r}. Set MEDIA_ASSETS_LAKE to such a URL, or a path.")
+    return unquote(path)
+
+
+def _absolute(root: str) -> str:
+    if not root:
+        raise LakeUnfit("Expected the path or URL of the lake, got an empty one. Set MEDIA_ASSETS_LAKE to a folder.")
+    try:
+        return str(Path(root).expanduser().absolute())
+    except RuntimeError as error:  # ~user of nobody
+        raise LakeUnfit(f"Expected the path of the lake, got {root!r}: {error}") from error

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
+from media_assets.errors import ContractBroken
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.tables import TableContract
 
@@ -66,7 +67,8 @@ class _OpenFile:
 class PartWriter:
     """Writes the rows of one batch into files of one table, then makes them the batch's only rows in one commit.
 
-    Rows are appended in any order; all rows of one file share `file_key` (a TensorSpec), hence one stride.
+    Rows are appended in any order; all rows of one file share `file_key` (a TensorSpec), hence one stride. Each row
+    group is held against the contract by itself: that no key comes twice in the batch is the caller's to see.
     """
 
     lake: Lake
@@ -95,7 +97,7 @@ class PartWriter:
         """Add one row; a full row group is written out at once."""
         rows = self._rows.setdefault(file_key, [])
         rows.append(row)
-        self._n_bytes[file_key] = self._n_bytes.get(file_key, 0) + len(row[self.binary_column])
+        self._n_bytes[file_key] = self._n_bytes.get(file_key, 0) + len(row.get(self.binary_column) or b"")
         if len(rows) >= ROW_GROUP_ROWS or self._n_bytes[file_key] >= ROW_GROUP_BYTES:
             self._flush(file_key)
 
@@ -129,23 +131,29 @@ class PartWriter:
     def commit(self, provenance: Provenance) -> None:
         """Make the written files the batch's only rows, in one commit.
 
+        From here on the files are no longer deleted: a commit can be there although it reported an error.
+
         Raises:
             CommitFailedError: another writer won every round; the files stay unreferenced.
         """
         self.finish()
+        actions, self._done = self._done, []
         app_id = f"{self.contract.path}/{self.batch_id}"
 
         def write(table: DeltaTable, commit_id: str) -> None:
-            # The transaction makes two stale writers of a new partition conflict; without it both are accepted.
+            # A stale writer of a new partition would be accepted beside its rival, and every row be there twice:
+            # delta-rs sees no conflict where no file is replaced. Without retries only the version just opened can be
+            # followed; the transaction says the same to other clients.
             stored = table.transaction_version(app_id)
             table.create_write_transaction(
-                list[AddAction | RemoveAction](self._done),
+                list[AddAction | RemoveAction](actions),
                 mode="overwrite",
                 schema=table.schema(),
                 partition_by=list(self.contract.partition_by),
                 partition_filters=[("batch_id", "=", self.batch_id)],
                 commit_properties=CommitProperties(
                     custom_metadata=provenance.commit_metadata(commit_id),
+                    max_commit_retries=0,
                     app_transactions=[Transaction(app_id, 0 if stored is None else stored + 1)],
                 ),
             )
@@ -153,13 +161,14 @@ class PartWriter:
         self.lake.commit(self.contract, write)
 
     def discard(self) -> None:
-        """Close and delete every file written so far."""
+        """Close and delete every file that was written and not committed."""
         for file_key in list(self._open):
             self._close(file_key)
         for action in self._done:
             obstore.delete(self._store, action.path)
         self._done.clear()
         self._rows.clear()
+        self._n_bytes.clear()
 
     def _flush(self, file_key: str) -> None:
         rows = self._rows.get(file_key)
@@ -167,6 +176,8 @@ class PartWriter:
             return
         frame = self.contract.frame(rows)
         self.contract.require(frame)
+        if not (frame["batch_id"] == self.batch_id).all():
+            raise ContractBroken(f"{self.contract.name}: expected rows of batch {self.batch_id} only, got others too")
         self._rows[file_key], self._n_bytes[file_key] = [], 0
         part = self._open.get(file_key) or self._start(file_key)
         table = frame.drop(self.contract.partition_by).to_arrow(compat_level=pl.CompatLevel.oldest())

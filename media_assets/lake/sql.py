@@ -6,9 +6,10 @@ file, no network, no Python variable, no configuration. Not here: writing anythi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
+from itertools import count
 from typing import Any
 
 import duckdb
@@ -16,6 +17,9 @@ import duckdb
 from media_assets.errors import QueryRefused
 from media_assets.lake.delta import Lake
 from media_assets.tables import ALL_TABLES
+
+# MULTI is what PIVOT is parsed into; it looks for the values of the pivoted column first.
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
 
 
 @contextmanager
@@ -41,20 +45,36 @@ def open_sql(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def run_query(lake: Lake, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Column names and rows of one read-only statement.
+    """Column names, made unique, and rows of one read-only statement: SELECT (PIVOT, DESCRIBE, ... too) or EXPLAIN.
 
     Raises:
         QueryRefused: the statement is not valid, or asks for more than the lake's tables.
     """
     with open_sql(lake) as connection:
         try:
-            relation = connection.sql(sql)
-            return ([], []) if relation is None else (list(relation.columns), relation.fetchall())
+            statements = connection.extract_statements(sql)
+            if len(statements) != 1:
+                raise _refused(f"{len(statements)} statements")
+            if statements[0].type not in _READING:
+                raise _refused(f"a statement of type {statements[0].type.name}")
+            relation = connection.sql(statements[0].query)
+            return _unique(relation.columns), relation.fetchall()
         except duckdb.Error as error:
-            raise QueryRefused(
-                f"Expected one SELECT over the lake's tables ({', '.join(c.name for c in ALL_TABLES)}, "
-                f"{', '.join(f'{schema}.{name}' for schema, name, _ in models())}), got: {error}"
-            ) from error
+            raise _refused(str(error)) from error
+
+
+def _refused(got: str) -> QueryRefused:
+    tables = [contract.name for contract in ALL_TABLES] + [f"{schema}.{name}" for schema, name, _ in models()]
+    return QueryRefused(f"Expected one SELECT over the lake's tables ({', '.join(tables)}), got: {got}")
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Column names as DuckDB itself tells equal ones apart: a, a_1, a_2."""
+    found: list[str] = []
+    for name in names:
+        candidates = (f"{name}_{number}" if number else name for number in count())
+        found.append(next(candidate for candidate in candidates if candidate not in found))
+    return found
 
 
 def models() -> list[tuple[str, str, str]]:

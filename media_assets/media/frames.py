@@ -67,6 +67,16 @@ def decode_jpeg(jpeg: bytes, width_px: int, height_px: int, divisor: int = 1) ->
     return pixels
 
 
+def prove_cmyk_jpeg(jpeg: bytes, width_px: int, height_px: int) -> None:
+    """Refuse a damaged four-colour JPEG, which Pillow, its decoder, would accept where only its middle is broken.
+
+    Raises:
+        ItemError: TRUNCATED, CORRUPT or DECODER_MEMORY.
+    """
+    with decoding("the JPEG"):
+        simplejpeg.decode_jpeg(jpeg, "CMYK", min_height=-(-height_px // 8), min_width=-(-width_px // 8))
+
+
 def decode_still(image: Image.Image) -> Image.Image:
     """Load the picture that Pillow opened (the first one of several).
 

@@ -6,7 +6,6 @@ what the numbers are stored as (`tensors.py`).
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import msgspec
@@ -157,5 +156,6 @@ def _too_large(made: str) -> ItemError:
 
 def fits_within(width: int, height: int, longest_px: int) -> tuple[int, int]:
     """(width, height) scaled down, never up, so that the longer side is at most `longest_px`."""
-    ratio = min(1.0, longest_px / max(width, height))
-    return max(1, math.floor(width * ratio)), max(1, math.floor(height * ratio))
+    longest = max(width, height)
+    target = min(longest, longest_px)
+    return max(1, width * target // longest), max(1, height * target // longest)

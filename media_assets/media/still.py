@@ -21,7 +21,14 @@ from media_assets.media.boundary import decoding
 from media_assets.media.colour import is_broken, is_srgb, to_srgb
 from media_assets.media.containers.jpeg import JpegStructure, stripped_jpeg
 from media_assets.media.containers.png import encode_png
-from media_assets.media.frames import FrameSource, decode_jpeg, decode_still, make_tensors, make_thumbnail
+from media_assets.media.frames import (
+    FrameSource,
+    decode_jpeg,
+    decode_still,
+    make_tensors,
+    make_thumbnail,
+    prove_cmyk_jpeg,
+)
 from media_assets.media.pictures import OpenedPicture, StillLimits, open_picture
 from media_assets.media.probe import StillProbe, probe_picture
 from media_assets.media.resize import Pixels
@@ -182,6 +189,8 @@ def _canonical(opened: OpenedPicture, probe: StillProbe, request: StillRequest) 
         if opened.jpeg.n_components == 1:
             picture = picture.getchannel(0)
     else:
+        if opened.jpeg is not None:
+            prove_cmyk_jpeg(opened.data, *opened.image.size)
         picture = decode_still(opened.image)
     is_kept = _is_canonical(opened, picture) and not needs_turn
     picture, conversions = to_srgb(picture, probe.bit_depth, opened.icc_profile, request.background)

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
+from numbers import Integral, Real
 
 import pandera.polars as pa
 import polars as pl
 from pandera.errors import SchemaErrors
+from polars._typing import PolarsDataType
 
 from media_assets.errors import ContractBroken
+
+_PYTHON_TYPES: dict[type[pl.DataType], type] = {
+    pl.String: str,
+    pl.Binary: bytes,
+    pl.Boolean: bool,
+    pl.Int64: Integral,
+    pl.Float64: Real,
+}
 
 
 @dataclass(frozen=True)
@@ -68,20 +79,36 @@ class TableContract:
     def frame(self, rows: Sequence[dict[str, object]]) -> pl.DataFrame:
         """Rows as a frame with exactly this table's columns and types; a missing key becomes null.
 
+        Integers may stand for floats; nothing else is converted: polars would cut 1.5 to 1, take a time without a zone
+        for UTC, and drop unknown struct fields without a word.
+
         Raises:
             ContractBroken: a row holds a column that the table does not have, or a value of another type.
         """
-        known = set(self.schema)
+        schema = dict(self.schema)
+        known = set(schema)
         for row in rows:
             if unknown := set(row) - known:
                 raise ContractBroken(f"{self.name}: expected only the contract's columns, got {sorted(unknown)} too")
+            for name, value in row.items():
+                if not _fits(value, schema[name]):
+                    raise ContractBroken(
+                        f"{self.name}: expected {schema[name]} in column {name}, got {type(value).__name__} "
+                        f"{ascii(value)[:120]}"
+                    )
         try:
             return pl.DataFrame(list(rows), schema=self.schema, strict=True, orient="row")
-        except (TypeError, pl.exceptions.PolarsError) as error:
+        except (TypeError, UnicodeEncodeError, pl.exceptions.PolarsError) as error:
             raise ContractBroken(f"{self.name}: a value does not fit its column: {error}") from error
 
     def violations(self, frame: pl.DataFrame) -> list[Violation]:
-        """Every way in which these rows break the contract; an empty list means that it holds."""
+        """Every way in which these rows break the contract; an empty list means that it holds.
+
+        Raises:
+            TypeError: the frame is lazy, so that its values could not be looked at.
+        """
+        if not isinstance(frame, pl.DataFrame):
+            raise TypeError(f"{self.name}: expected a DataFrame, got {type(frame).__name__}: collect it first")
         found = []
         if tuple(frame.columns) != tuple(self.schema):
             found.append(Violation("*", f"columns must be {list(self.schema)}", frame.height, (str(frame.columns),)))
@@ -107,3 +134,23 @@ class TableContract:
             raise ContractBroken(
                 f"{self.name}: {told}. Nothing of the batch was published; mend the producer, then run it again."
             )
+
+
+def _fits(value: object, kind: pl.DataType) -> bool:
+    """Whether a Python value can be stored as a type without being changed; None fits every type here."""
+    if value is None:
+        return True
+    if isinstance(kind, pl.List):
+        return isinstance(value, list | tuple) and all(_fits(item, _instance(kind.inner)) for item in value)
+    if isinstance(kind, pl.Struct):
+        fields = {field.name: _instance(field.dtype) for field in kind.fields}
+        return isinstance(value, dict) and all(k in fields and _fits(v, fields[k]) for k, v in value.items())
+    if isinstance(kind, pl.Datetime):
+        return isinstance(value, datetime) and value.tzinfo is not None
+    if isinstance(value, bool):
+        return kind == pl.Boolean
+    return isinstance(value, _PYTHON_TYPES.get(type(kind), object))
+
+
+def _instance(kind: PolarsDataType) -> pl.DataType:
+    return kind() if isinstance(kind, type) else kind

@@ -53,9 +53,7 @@ def _is_output(path: Path) -> bool:
 
 def markdown_pages() -> list[Path]:
     """The pages a reader is meant to read: those at the root, and all under `docs/`."""
-    return [
-        p for p in project_files() if p.suffix == ".md" and (p.parent == ROOT or ROOT / "docs" in p.parents)
-    ]
+    return [p for p in project_files() if p.suffix == ".md" and (p.parent == ROOT or ROOT / "docs" in p.parents)]
 
 
 def link_targets(text: str) -> Iterator[str]:
@@ -69,11 +67,7 @@ def anchors(text: str) -> set[str]:
     """The anchors that a page's headings give, by GitHub's rule."""
     found: set[str] = set()
     for heading in re.findall(r"^#{1,6}\s+(.+?)\s*#*$", _FENCE.sub("", text), re.M):
-        bare = (
-            re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading))
-            .lower()
-            .replace(" ", "-")
-        )
+        bare = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)).lower().replace(" ", "-")
         n_before = sum(1 for name in found if name == bare or re.fullmatch(re.escape(bare) + r"-\d+", name))
         found.add(f"{bare}-{n_before}" if n_before else bare)
     return found

@@ -41,9 +41,7 @@ def complaint(program: click.Command, words: tuple[str, ...], *, is_whole: bool)
     return _bad_parameters(command, context, rest, is_whole=is_whole)
 
 
-def _bad_parameters(
-    command: click.Command, context: click.Context, words: list[str], *, is_whole: bool
-) -> str | None:
+def _bad_parameters(command: click.Command, context: click.Context, words: list[str], *, is_whole: bool) -> str | None:
     known = {flag for p in command.get_params(context) for flag in (*p.opts, *p.secondary_opts)}
     if not is_whole:
         unknown = [word for word in words if word.startswith("--") and word.split("=")[0] not in known]
@@ -54,9 +52,7 @@ def _bad_parameters(
         return error.format_message()
     if extra:
         return f"too many arguments: {extra}"
-    needed = [
-        p.human_readable_name for p in command.params if p.required and not _is_given(values.get(p.name))
-    ]
+    needed = [p.human_readable_name for p in command.params if p.required and not _is_given(values.get(p.name))]
     return f"missing: {needed}" if needed and not {"--help", "-h"} & set(words) else None
 
 
@@ -70,19 +66,13 @@ def test_command_is_one_that_the_program_takes(command: Command) -> None:
 
 
 def test_the_readme_shows_commands() -> None:
-    shown = {
-        command.arguments[0] for command in ALL_COMMANDS if command.page == "README.md" and command.is_whole
-    }
+    shown = {command.arguments[0] for command in ALL_COMMANDS if command.page == "README.md" and command.is_whole}
     assert {"status", "dead-letters"} <= shown
 
 
 def test_make_targets_in_shell_blocks_exist() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    targets = {
-        line.split(":")[0]
-        for line in makefile.splitlines()
-        if ":" in line and not line.startswith(("\t", "#"))
-    }
+    targets = {line.split(":")[0] for line in makefile.splitlines() if ":" in line and not line.startswith(("\t", "#"))}
     named = set()
     for page in markdown_pages():
         for line in shell_lines(page.read_text("utf-8")):

@@ -23,9 +23,7 @@ LOCK_FILES = {
     "package-lock.json",
     "yarn.lock",
 }
-INDEX = re.compile(
-    r"pythonhosted|pypi\.org|registry\.npmjs|--(?:extra-)?index-url|--find-links|git\+\w+://", re.I
-)
+INDEX = re.compile(r"pythonhosted|pypi\.org|registry\.npmjs|--(?:extra-)?index-url|--find-links|git\+\w+://", re.I)
 
 
 def _texts() -> list[tuple[str, str]]:
@@ -60,8 +58,9 @@ def test_files_are_small() -> None:
     assert {name: size for name, size in large.items() if size > LARGEST_FILE_BYTES} == {}
 
 
-def test_nothing_loads_pickles() -> None:
-    got = {name: unsafe_imports(text) for name, text in _texts() if name.endswith(".py")}
+def test_nothing_loads_pickles_outside_of_tests() -> None:
+    sources = {name: text for name, text in _texts() if name.endswith(".py")}
+    got = {name: unsafe_imports(text) for name, text in sources.items() if not name.startswith("media_assets_tests/")}
     assert {name: modules for name, modules in got.items() if modules} == {}
 
 

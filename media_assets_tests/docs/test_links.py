@@ -55,8 +55,6 @@ def test_every_page_a_newcomer_needs_is_there() -> None:
 
 def test_every_decision_record_is_linked_from_the_architecture() -> None:
     linked = set(link_targets((ROOT / "ARCHITECTURE.md").read_text("utf-8")))
-    records = {
-        f"docs/adr/{path.name}" for path in (ROOT / "docs/adr").glob("[0-9]*.md") if path.name[:4] != "0000"
-    }
+    records = {f"docs/adr/{path.name}" for path in (ROOT / "docs/adr").glob("[0-9]*.md") if path.name[:4] != "0000"}
     assert records
     assert records <= linked

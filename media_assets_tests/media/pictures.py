@@ -226,6 +226,7 @@ def matrix_profile(
     green: tuple[float, float, float] = (0.29198, 0.69225, 0.04189),
     blue: tuple[float, float, float] = (0.15710, 0.06657, 0.78407),
     gamma: float = 2.2,
+    white: tuple[float, float, float] = (0.9642, 1.0, 0.8249),
 ) -> bytes:
     """A hand-built ICC v2 matrix profile (ICC.1:2001-04); the default colorants are Display P3's, adapted to D50."""
 
@@ -240,7 +241,7 @@ def matrix_profile(
     tags = {
         b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(4 + 4 + 2 + 1 + 67),
         b"cprt": b"text\0\0\0\0none\0",
-        b"wtpt": xyz((0.9642, 1.0, 0.8249)),
+        b"wtpt": xyz(white),
         b"rXYZ": xyz(red),
         b"gXYZ": xyz(green),
         b"bXYZ": xyz(blue),

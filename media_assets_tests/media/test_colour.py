@@ -55,6 +55,13 @@ def test_a_wide_gamut_is_brought_to_srgb() -> None:
     assert np.abs(wide[:, 0].astype(int) - colours).max() > 12
 
 
+def test_white_stays_white_whatever_white_the_profile_was_measured_at() -> None:
+    """Relative intent: displays that state D65 would else tint every picture."""
+    profile = pictures.matrix_profile(white=(0.9505, 1.0, 1.0891))
+    white = save(Image.fromarray(np.full((4, 4, 3), 255, np.uint8)), "PNG", icc_profile=profile)
+    assert converted(white)[0].min() >= 254
+
+
 def test_an_srgb_profile_changes_nothing() -> None:
     pixels, conversions = converted(pictures.make_png(1, icc_profile=pictures.srgb_profile()))
     assert conversions == ()

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from media_assets.errors import ErrorCode, ItemError
+from media_assets.media import pictures as pictures_module
 from media_assets.media.pictures import StillLimits, open_picture
 from media_assets_tests.media import pictures
 
@@ -93,6 +94,18 @@ def test_a_lying_header_is_refused_without_allocating(name: str) -> None:
     if name not in ("avif", "heic"):
         assert error.code is ErrorCode.TOO_MANY_PIXELS
     assert grown_kib < 64 * 1024
+
+
+def test_the_webp_decoder_is_not_even_made_for_a_canvas_over_the_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would allocate the whole canvas when it is made; 156 million pixels are below Pillow's own error line."""
+    data = bytearray(pictures.awkward("webp-lossless"))
+    data[21:25] = struct.pack("<I", (12_999) | (11_999 << 14))
+
+    def must_not_be_made(_: object) -> Image.Image:
+        raise AssertionError
+
+    monkeypatch.setitem(pictures_module._OPENERS, "image/webp", must_not_be_made)
+    assert refused(bytes(data)).code is ErrorCode.TOO_MANY_PIXELS
 
 
 def test_a_png_bomb_is_refused_at_once() -> None:

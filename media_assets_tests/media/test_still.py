@@ -341,7 +341,7 @@ def read_or_refuse(data: bytes) -> StillRead | ItemError:
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     name=st.sampled_from(sorted(set(AWKWARD) - {"jpeg-large"})),
     places=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8),
@@ -369,8 +369,9 @@ def test_a_true_beginning_with_any_end_has_one_verdict(data: bytes, name: str) -
     read_or_refuse(data)
 
 
-def test_a_jpeg_broken_in_the_middle_is_refused() -> None:
-    jpeg = bytearray(make_jpeg(1, (640, 480)))
+@pytest.mark.parametrize("make", [make_jpeg, pictures.make_cmyk_jpeg])
+def test_a_jpeg_broken_in_the_middle_is_refused(make: Any) -> None:
+    jpeg = bytearray(make(1, (640, 480)))
     noise = random.Random(0)
     middle = len(jpeg) // 2
     jpeg[middle : middle + 200] = bytes(noise.randrange(256) for _ in range(200))

@@ -63,6 +63,13 @@ def test_layouts_hold_the_same_numbers() -> None:
     assert (hwc.transpose(2, 0, 1) == chw).all()
 
 
+@pytest.mark.parametrize(("dtype", "on_disk"), [("float16", "<f2"), ("float32", "<f4")])
+def test_floats_are_stored_little_endian(dtype: str, on_disk: str) -> None:
+    tensor = make_tensor(np.full((4, 4, 3), 255, np.uint8), TensorSpec(dtype=dtype))  # type: ignore[arg-type]
+    expected = (1 - np.array(IMAGENET[0])) / IMAGENET[1]
+    assert np.frombuffer(tensor, on_disk)[:3] == pytest.approx(expected, rel=1e-3)
+
+
 @pytest.mark.parametrize("layout", ["hwc", "chw"])
 def test_a_batch_is_normalized_like_its_members(layout: str) -> None:
     spec = TensorSpec(size=(8, 6), resize_shorter_px=8, layout=layout)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from deltalake import write_deltalake
 
 from media_assets.errors import ContractBroken, LakeUnfit, NotMaterialized, SetupError
 from media_assets.lake.delta import Lake
+from media_assets.lake.parts import PartWriter
 from media_assets.media.tensors import NORMALIZATIONS, TensorSpec, normalize
 from media_assets.serving.statistics import measure_statistics
 from media_assets.serving.tensors import MiniBatch, TensorReader
@@ -370,6 +371,20 @@ def test_a_tensor_of_the_wrong_size_is_refused_when_read(tmp_path: Path) -> None
     lake.overwrite(TENSORS_IMAGES, TENSORS_IMAGES.frame(rows), {"batch_id": ["b.0001"]}, PROVENANCE)
     with pytest.raises(ContractBroken, match="expected a tensor of 144 bytes"):
         TensorReader(lake)[:]
+
+
+def test_mapped_tensors_whose_sizes_only_add_up_are_refused_when_read(tmp_path: Path) -> None:
+    lake = lake_at(tmp_path)
+    rows = [sample.row for sample in samples(4)]
+    rows[1]["tensor"], rows[2]["tensor"] = rows[1]["tensor"] + b"x", rows[2]["tensor"][:-1]
+    with PartWriter(lake, TENSORS_IMAGES, "b.0001", "tensor") as writer:
+        for row in rows:
+            writer.append("file", row)
+        writer.commit(PROVENANCE)
+    reader = TensorReader(lake)
+    assert reader.n_mapped_files == 1
+    with pytest.raises(ContractBroken, match="expected a tensor of 144 bytes"):
+        reader[:]
 
 
 def test_a_frame_that_is_there_twice_is_refused(tmp_path: Path) -> None:

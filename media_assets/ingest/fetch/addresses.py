@@ -22,6 +22,8 @@ Network = IPv4Network | IPv6Network
 _MAX_URL_CHARS = 8_000  # request lines beyond this are refused by servers, and by our own header limits
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _AUTHORITY_END = re.compile(r"[/?#]")
+_HOST_AND_PORT = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]+)(?::([0-9]{0,5}))?", re.ASCII)
+_NOT_IN_HOSTS = re.compile(r"[\s\\%]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NAME = re.compile(r"(?=.{1,254}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
@@ -118,7 +120,7 @@ def judge_url(url: str, policy: AddressPolicy) -> URL:
         raise _refused(url, "its scheme or port can be read in two ways")
     address = _literal(host, url)
     if address is not None:
-        _judge(address, policy, port, shown(url))
+        _judge(address, policy, port, url)
     elif not policy.takes_port(port) and (port == 0 or not policy.allowed_networks):
         # With networks opened on purpose, a name's port is judged together with its addresses.
         raise _port_refused(shown(url), port, policy)
@@ -149,11 +151,11 @@ def _judge(address: Address, policy: AddressPolicy, port: int | None, asked: str
         if why is not None:
             raise ItemError(
                 ErrorCode.ADDRESS_REFUSED,
-                f"{asked} leads to {end} ({why}); only public addresses are fetched. If this "
+                f"{shown(asked)} leads to {end} ({why}); only public addresses are fetched. If this "
                 "source is yours, open its network in the configuration (allowed networks)",
             )
     if port is not None and not policy.takes_port(port):
-        raise _port_refused(asked, port, policy)
+        raise _port_refused(shown(asked), port, policy)
 
 
 def _ends(address: Address) -> tuple[Address, ...]:
@@ -201,15 +203,15 @@ def _parts(url: str) -> tuple[str, str, int]:
 
 
 def _host_and_port(authority: str, url: str) -> tuple[str, int | None]:
-    found = re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]+)(?::([0-9]{0,5}))?", authority, re.ASCII)
-    if found is None or re.search(r"[\s\\%]", authority):
+    found = _HOST_AND_PORT.fullmatch(authority)
+    if found is None or _NOT_IN_HOSTS.search(authority):
         if "%" in authority:
             raise ItemError(
                 ErrorCode.ADDRESS_REFUSED,
                 f"{shown(url)}: a percent sign in the host (escapes, zones) hides where it leads",
             )
         raise _refused(url, "its host cannot be read")
-    if any(char.isdigit() and not char.isascii() for char in found[1]):
+    if not authority.isascii() and any(char.isdigit() and not char.isascii() for char in found[1]):
         raise ItemError(ErrorCode.ADDRESS_REFUSED, f"{shown(url)}: digits in a host must be plain ones (0 to 9)")
     return found[1], int(found[2]) if found[2] else None
 

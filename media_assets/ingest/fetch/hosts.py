@@ -35,7 +35,7 @@ class HostGates:
         Raises:
             ItemError: RATE_LIMITED when the pause is, or grows, longer than the longest we wait.
         """
-        gate = self._gates.setdefault(host, _Gate(self._n_connections))
+        gate = self._gate(host)
         gate.n_users += 1
         try:
             async with gate.slots:
@@ -45,6 +45,12 @@ class HostGates:
             gate.n_users -= 1
             if not gate.n_users and gate.opens_at <= asyncio.get_running_loop().time():
                 del self._gates[host]  # a crawl meets very many hosts
+
+    def _gate(self, host: str) -> _Gate:
+        gate = self._gates.get(host)
+        if gate is None:
+            gate = self._gates[host] = _Gate(self._n_connections)
+        return gate
 
     async def _wait_out_pause(self, host: str, gate: _Gate) -> None:
         now = asyncio.get_running_loop().time
@@ -60,5 +66,5 @@ class HostGates:
 
     def pause(self, host: str, seconds: float) -> None:
         """Let nobody start on this host for a while (requests under way go on)."""
-        gate = self._gates.setdefault(host, _Gate(self._n_connections))
+        gate = self._gate(host)
         gate.opens_at = max(gate.opens_at, asyncio.get_running_loop().time() + seconds)

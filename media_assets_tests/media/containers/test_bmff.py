@@ -17,7 +17,7 @@ def box(kind: bytes, content: bytes) -> bytes:
 def test_a_plain_file_is_plain(name: str) -> None:
     structure = examine_bmff(awkward(name))
     assert structure.bit_depth == 8
-    assert not (structure.turns_itself or structure.has_c2pa or structure.has_foreign_colour)
+    assert (structure.turns_itself, structure.has_c2pa, structure.has_foreign_colour) == (False,) * 3
 
 
 @pytest.mark.parametrize(("orientation", "swaps"), [(2, False), (3, False), (6, True), (8, True)])

@@ -1,0 +1,249 @@
+"""Rows that hold their contracts: one of each table to start from, and hypothesis strategies for many."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+from hypothesis import strategies as st
+
+from media_assets.errors import ErrorCode
+from media_assets.tables import (
+    FRAMES_IMAGES,
+    ITEM_STATUS,
+    MANIFEST,
+    RAW_MEDIA,
+    TENSORS_IMAGES,
+    TENSORS_STATISTICS,
+    TableContract,
+)
+
+Row = dict[str, Any]
+
+BATCH = "test.0001"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LABEL: Row = {
+    "name": "/m/01g317",
+    "display_name": "Person",
+    "annotator": "xclick",
+    "confidence": 1.0,
+    "x_min": 0.25,
+    "y_min": 0.5,
+    "x_max": 0.75,
+    "y_max": 1.0,
+    "is_occluded": True,
+    "is_truncated": False,
+    "is_group_of": None,
+    "is_depiction": False,
+    "is_inside": None,
+}
+
+
+def sha(letter: str = "a") -> str:
+    """Something shaped like a SHA-256."""
+    return letter * 64
+
+
+VALID: dict[TableContract, Row] = {
+    MANIFEST: {
+        "batch_id": BATCH,
+        "item_key": "1.jpg",
+        "position": 0,
+        "source": "folder",
+        "uri": "file:///photos/1.jpg",
+        "kind": "image",
+        "declared_bytes": 12,
+        "declared_checksum": "md5:" + "0" * 32,
+        "licence": "CC BY 4.0",
+        "attribution": "Ada",
+        "landing_uri": "https://example.org/1",
+        "rotation_degrees": 90,
+        "subject_id": "s",
+        "original_id": "o",
+        "split_hint": "train",
+        "labels": [LABEL],
+        "planned_at": NOON,
+    },
+    ITEM_STATUS: {
+        "stage": "raw.media",
+        "batch_id": BATCH,
+        "item_key": "1.jpg",
+        "status": "failed",
+        "error_code": "not_found",
+        "is_retryable": False,
+        "message": "404",
+        "attempts": 1,
+        "first_failed_at": NOON,
+        "last_failed_at": NOON,
+        "n_outputs": 0,
+        "code_version": "1",
+        "blob": sha(),
+        "run_id": "run",
+        "updated_at": NOON,
+    },
+    RAW_MEDIA: {
+        "batch_id": BATCH,
+        "item_key": "1.jpg",
+        "media_id": sha(),
+        "kind": "image",
+        "mime": "image/jpeg",
+        "size_bytes": 1000,
+        "width_px": 10,
+        "height_px": 20,
+        "n_frames": 1,
+        "bit_depth": 8,
+        "colour_mode": "RGB",
+        "exif_orientation": 6,
+        "duration_ns": 0,
+        "captured_at": "2026-01-01T12:00:00",
+        "camera_make": "Make",
+        "camera_model": "Model",
+        "software": "Software",
+        "has_c2pa": False,
+        "has_location": True,
+        "source": "folder",
+        "uri": "file:///photos/1.jpg",
+        "licence": "CC BY 4.0",
+        "attribution": "Ada",
+        "fetched_at": NOON,
+    },
+    FRAMES_IMAGES: {
+        "batch_id": BATCH,
+        "frame_id": "f" * 32,
+        "item_key": "1.jpg",
+        "media_id": sha(),
+        "pts_ns": 0,
+        "reason": "still",
+        "shot": None,
+        "blob": sha("b"),
+        "blob_mime": "image/png",
+        "encoding": "png",
+        "width_px": 10,
+        "height_px": 20,
+        "turned_degrees": 0,
+        "conversions": ["alpha_composited"],
+    },
+    TENSORS_IMAGES: {
+        "batch_id": BATCH,
+        "frame_id": "f" * 32,
+        "spec": "small",
+        "shape": [2, 1, 3],
+        "layout": "hwc",
+        "dtype": "uint8",
+        "scale": 1 / 255,
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.25, 0.25, 0.25],
+        "tensor": bytes(range(250, 256)),
+    },
+    TENSORS_STATISTICS: {
+        "spec": "small",
+        "channel": 0,
+        "n_tensors": 3,
+        "n_values": 6,
+        "mean": 0.5,
+        "std": 0.1,
+        "histogram": [0] * 255 + [6],
+    },
+}
+"""One row of every table, with a value in nearly every column."""
+
+
+def valid(contract: TableContract, **changes: Any) -> Row:
+    """One row that holds the contract, with changes."""
+    return VALID[contract] | changes
+
+
+def numbered(contract: TableContract, n_rows: int, **changes: Any) -> list[Row]:
+    """Rows that hold the contract and differ in their key."""
+    name, make = {
+        TENSORS_STATISTICS: ("channel", lambda i: i),
+        FRAMES_IMAGES: ("frame_id", lambda i: f"{i:032x}"),
+        TENSORS_IMAGES: ("frame_id", lambda i: f"{i:032x}"),
+    }.get(contract, ("item_key", lambda i: f"{i}.jpg"))
+    return [valid(contract, **{name: make(number)}, **changes) for number in range(n_rows)]
+
+
+_TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    [
+        "",
+        " ",
+        "it's",
+        'say "x"',
+        "a\x00b",
+        "null",
+        "\\",
+        "a,b\n;",
+        "é",
+        "e\u0301",
+        "🏞️",
+        "\u202e",
+        "%2F/../",
+        "' OR 1=1 --",
+    ]
+)
+_INT64 = st.integers(-(2**63), 2**63 - 1)
+_FLOAT64 = st.floats(allow_nan=False)
+_TIMES = st.datetimes(timezones=st.just(UTC))
+
+
+def _values(kind: Any) -> st.SearchStrategy[Any]:
+    """Any value of a type, nulls inside of nested ones included."""
+    if isinstance(kind, pl.List):
+        return st.lists(_values(kind.inner), max_size=3)
+    if isinstance(kind, pl.Struct):
+        return st.fixed_dictionaries({field.name: st.none() | _values(field.dtype) for field in kind.fields})
+    plain = {pl.String: _TEXT, pl.Int64: _INT64, pl.Float64: _FLOAT64, pl.Binary: st.binary(max_size=20)}
+    plain |= {pl.Boolean: st.booleans(), pl.Datetime: _TIMES}
+    return plain[kind if isinstance(kind, type) else type(kind)]
+
+
+_HEX64 = st.text("0123456789abcdef", min_size=64, max_size=64)
+_HEX32 = st.text("0123456789abcdef", min_size=32, max_size=32)
+_SIZE = st.integers(1, 2**63 - 1)
+_COUNT = st.integers(0, 2**63 - 1)
+_RULED: dict[str, st.SearchStrategy[Any]] = {
+    "batch_id": st.just(BATCH),
+    "stage": st.just("raw.media"),
+    "kind": st.sampled_from(["image", "video", "audio", "text"]),
+    "declared_checksum": _HEX64.map("sha256:{}".format) | _HEX32.map("md5:{}".format),
+    "rotation_degrees": st.sampled_from([0, 90, 180, 270]),
+    "turned_degrees": st.sampled_from([0, 90, 180, 270]),
+    "status": st.sampled_from(["accepted", "converted", "duplicate", "filtered", "erased"]),
+    "error_code": st.none(),
+    "mime": st.just("image/svg+xml"),
+    "bit_depth": st.integers(1, 64),
+    "exif_orientation": st.integers(1, 8),
+    "reason": st.just("still"),
+    "encoding": st.sampled_from(["stripped", "png"]),
+    "blob_mime": st.sampled_from(["image/jpeg", "image/png", "image/webp"]),
+    "layout": st.sampled_from(["hwc", "chw"]),
+    "dtype": st.sampled_from(["uint8", "float16", "float32"]),
+    "scale": st.floats(5e-324, allow_nan=False),
+    "std": st.floats(0, allow_nan=False),
+    "channel": st.integers(0, 2),
+    "frame_id": _HEX32,
+    **dict.fromkeys(("media_id", "blob"), _HEX64),
+    **dict.fromkeys(("item_key", "source", "uri"), _TEXT.filter(bool)),
+    **dict.fromkeys(("size_bytes", "width_px", "height_px", "n_frames", "n_tensors", "n_values"), _SIZE),
+    **dict.fromkeys(("position", "declared_bytes", "attempts", "n_outputs", "duration_ns", "pts_ns", "shot"), _COUNT),
+}
+
+
+def rows(contract: TableContract, max_size: int = 6) -> st.SearchStrategy[list[Row]]:
+    """Lists of rows that hold the contract, as awkward as it lets them be."""
+    columns = {}
+    for name, kind in contract.schema.items():
+        ruled = _RULED.get(name) if not isinstance(kind, pl.List) else None
+        values = ruled if ruled is not None else _values(kind)
+        columns[name] = st.none() | values if name in contract.nullable else values
+    one = st.fixed_dictionaries(columns).map(_with_its_cause)
+    return st.lists(one, max_size=max_size, unique_by=lambda row: tuple(row[name] for name in contract.primary_key))
+
+
+def _with_its_cause(row: Row) -> Row:
+    """Failed rows have a code: every row that drew an even number of attempts fails."""
+    if "status" in row and row["attempts"] % 2 == 0:
+        codes = list(ErrorCode)
+        return row | {"status": "failed", "error_code": codes[row["attempts"] % len(codes)].value}
+    return row
