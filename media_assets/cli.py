@@ -5,7 +5,6 @@ Every command takes `--json`: one JSON document on stdout, everything else on st
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -30,10 +29,11 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        as_json = "--json" in [*ctx._protected_args, *ctx.args]
         try:
             return super().invoke(ctx)
         except MediaAssetsError as error:
-            Output(as_json="--json" in sys.argv).failure(error)
+            Output(as_json).failure(error)
             ctx.exit(1)
 
 

@@ -96,7 +96,11 @@ def column_lineage(contract: TableContract) -> dg.TableColumnLineage | None:
 
 def batch_metadata(report: BatchReport, stage: StageReport) -> Metadata:
     """What one materialization of one batch tells."""
-    metadata: Metadata = {
+    metadata: Metadata = {}
+    if report.cells:
+        sheet = as_markdown_image(contact_sheet(report.cells), f"{report.batch_id} contact sheet")
+        metadata["contact_sheet"] = dg.MetadataValue.md(sheet)
+    metadata |= {
         "dagster/partition_row_count": stage.n_rows,
         "entered": stage.n_entered,
         **stage.counts,
@@ -109,9 +113,6 @@ def batch_metadata(report: BatchReport, stage: StageReport) -> Metadata:
     }
     if stage.codes:
         metadata["failures_by_code"] = dg.MetadataValue.json(dict(stage.codes))
-    if report.cells:
-        sheet = contact_sheet(report.cells)
-        metadata["contact_sheet"] = dg.MetadataValue.md(as_markdown_image(sheet, f"{report.batch_id} contact sheet"))
     return metadata
 
 

@@ -14,8 +14,9 @@ OWNER = "team:media-platform"
 
 
 def _lay_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
-    """Owner and group of every asset: the group is the stage."""
-    return spec.replace_attributes(owners=[OWNER], group_name=spec.key.path[0], kinds=spec.kinds or {"deltalake"})
+    """Owner and group of every asset: the group is the stage, and what comes of all stages is a group of its own."""
+    group = "outcomes" if spec.key == ingest.item_status.key else spec.key.path[0]
+    return spec.replace_attributes(owners=[OWNER], group_name=group, kinds=spec.kinds or {"deltalake"})
 
 
 def build_defs(settings: Settings | None = None, resources: Mapping[str, object] | None = None) -> dg.Definitions:

@@ -42,7 +42,8 @@ def test_photo_is_a_picture_when_small(seed: int) -> None:
 
 
 def test_photos_of_one_scene_differ_visibly_when_seeds_do() -> None:
-    first, second = (photo(seed, 256, 192).astype(float) for seed in (0, len(SCENES)))
+    same = [seed for seed in range(2 * len(SCENES)) if scene_of(seed) == scene_of(0)]
+    first, second = (photo(seed, 256, 192).astype(float) for seed in same)
 
     assert np.abs(first - second).mean() > 5
 

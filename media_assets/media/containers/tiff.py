@@ -21,7 +21,7 @@ def examine_tiff(data: bytes, max_frames: int) -> Structure:
     offset = int.from_bytes(data[8:16] if is_big else data[4:8], order)
     seen: set[int] = set()
     has_c2pa = False
-    while offset and  len(seen) <= max_frames:
+    while offset and offset not in seen and len(seen) <= max_frames:
         entries = offset + n_count
         n_entries = int.from_bytes(data[offset:entries], order)
         end = entries + n_entries * n_entry

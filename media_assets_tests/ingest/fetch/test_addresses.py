@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media_assets.errors import ErrorCode, ItemError, SetupError
@@ -185,6 +185,7 @@ _HOSTILE_PARTS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.lists(_HOSTILE_PARTS, max_size=12).map("".join)).map(lambda tail: f"http://{tail}"))
 def test_judgement_is_a_url_or_one_of_two_codes_when_the_text_is_anything(url: str) -> None:
     try:
@@ -201,6 +202,7 @@ def test_judgement_is_a_url_or_one_of_two_codes_when_the_text_is_anything(url: s
     assert refused in REFUSALS | {None}
 
 
+@settings(deadline=None)
 @given(st.ip_addresses())
 def test_judgement_is_never_milder_when_an_address_is_wrapped(address: object) -> None:
     text = str(address)

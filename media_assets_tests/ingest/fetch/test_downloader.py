@@ -84,6 +84,24 @@ def test_body_is_spooled_when_it_is_larger_than_memory_allows(server: HostileSer
     assert list((tmp_path / "spool").iterdir()) == []
 
 
+def test_spool_holds_no_more_than_what_is_under_way(server: HostileServer, tmp_path: Path) -> None:
+    @server.route("/big")
+    async def _(exchange: Exchange) -> None:
+        await exchange.reply(200, BODY)
+
+    class CountingSink(MemorySink):
+        most = 0
+
+        async def put_if_absent(self, media_id: str, body: bytes | Path) -> None:
+            self.most = max(self.most, sum(path.is_file() for path in tmp_path.rglob("*")))
+
+    sink = CountingSink()
+    limits = replace(QUICK, memory_bytes=1_000, n_connections=1)
+    requests = [FetchRequest(n, server.url("/big")) for n in range(5)]
+    list(fetch_all(requests, sink, limits=limits, policy=LOOPBACK, user_agent="tests/1", spool_dir=tmp_path))
+    assert sink.most == 1
+
+
 def test_spool_is_empty_when_a_large_body_failed(server: HostileServer, tmp_path: Path) -> None:
     @server.route("/big")
     async def _(exchange: Exchange) -> None:
@@ -259,6 +277,17 @@ def test_body_is_refused_when_more_than_the_cap_is_announced_or_comes(server: Ho
     for path in ("/announced", "/endless"):
         found = failed(server.url(path))
         assert (found.error.code, found.n_attempts) == (ErrorCode.TOO_MANY_BYTES, 1)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"])
+def test_cap_is_exact(server: HostileServer, head: bytes) -> None:
+    @server.route("/a")
+    async def _(exchange: Exchange) -> None:
+        await exchange.send((head % len(BODY) if b"%" in head else head) + BODY)
+        exchange.close()
+
+    assert fetched(server.url("/a"), limits=replace(QUICK, max_bytes=len(BODY)))[1] == BODY
+    assert code(server.url("/a"), limits=replace(QUICK, max_bytes=len(BODY) - 1)) is ErrorCode.TOO_MANY_BYTES
 
 
 @pytest.mark.parametrize("header", ["Content-Encoding: gzip", "Content-Encoding: br", "Transfer-Encoding: gzip"])
@@ -618,6 +647,15 @@ def test_item_fails_with_one_code_and_the_batch_goes_on_when_the_answer_is_garba
         ErrorCode.URL_REFUSED,
         ErrorCode.EMPTY,
     }
+
+
+def test_answer_is_asked_for_again_when_it_is_garbage_once(server: HostileServer) -> None:
+    @server.route("/a")
+    async def _(exchange: Exchange) -> None:
+        await (exchange.reply(200, BODY) if exchange.n > 1 else exchange.send(b"garbage\r\n\r\n"))
+
+    outcome, body = fetched(server.url("/a"))
+    assert (outcome.n_attempts, body) == (2, BODY)
 
 
 def test_broken_chunks_are_a_truncated_body(server: HostileServer) -> None:

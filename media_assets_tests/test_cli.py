@@ -1,0 +1,167 @@
+"""The commands as a user types them: plan, materialize, status, dead letters, replay, query, doctor."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from media_assets.cli import main
+from media_assets.demo.corpus import write_corpus
+from media_assets.demo.server import SampleServer
+from media_assets_tests.media.pictures import make_jpeg, make_png
+
+SIZE = (96, 64)
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command with `--json` and returns its document; `code` is the exit code expected."""
+    monkeypatch.setenv("MEDIA_ASSETS_LAKE", str(tmp_path / "lake"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MEDIA_ASSETS_WORKERS", "0")
+    monkeypatch.setenv("MEDIA_ASSETS_ALLOWED_NETWORKS", "127.0.0.0/8")
+    monkeypatch.setenv("MEDIA_ASSETS_TENSOR_SPECS", '[{"size": [32, 32], "resize_shorter_px": 36}]')
+
+    def invoke(*arguments: str, code: int = 0) -> Any:
+        result = CliRunner().invoke(main, [*arguments, "--json"], catch_exceptions=False)
+        assert result.exit_code == code, result.output + result.stderr
+        return json.loads(result.stdout)
+
+    return invoke
+
+
+def make_folder(root: Path) -> Path:
+    """A folder as users have them: good files, and everything that is none."""
+    folder = root / "photos"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(make_jpeg(1, SIZE))
+    (folder / "sub" / "été ☃ 100%.png").write_bytes(make_png(2, SIZE))
+    (folder / "wrong-name.txt").write_bytes(make_jpeg(3, SIZE))
+    (folder / "empty.jpg").touch()
+    (folder / "page.jpg").write_text("<!doctype html><html></html>")
+    (folder / "list.jpg").write_text("#EXTM3U\n/etc/passwd\n")
+    (folder / "drawing.png").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    (folder / "link.jpg").symlink_to("/etc/hostname")
+    (folder / "linked-folder").symlink_to("/etc")
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "sparse.jpg").touch()
+    os.truncate(folder / "sparse.jpg", 1 << 40)
+    with (folder / os.fsdecode(b"bad-\xff-utf8.jpg")).open("wb") as file:
+        file.write(make_jpeg(4, SIZE))
+    return folder
+
+
+FATES = {
+    "a.jpg": "accepted",
+    "sub/été ☃ 100%.png": "accepted",
+    "wrong-name.txt": "accepted",
+    "empty.jpg": "failed/empty",
+    "page.jpg": "failed/unsupported_format",
+    "list.jpg": "failed/unsupported_format",
+    "drawing.png": "failed/unsupported_format",
+    "link.jpg": "failed/symlink_refused",
+    "linked-folder": "failed/symlink_refused",
+    "pipe.jpg": "failed/not_a_regular_file",
+    "sparse.jpg": "failed/too_many_bytes",
+}
+
+
+def fates(run: Run) -> dict[str, str]:
+    """Item key → status, or failed/code, at raw/media."""
+    rows = run("query", "SELECT item_key, status, error_code FROM ingest.item_status WHERE stage = 'raw.media'")["rows"]
+    return {r["item_key"]: r["status"] + (f"/{r['error_code']}" if r["error_code"] else "") for r in rows}
+
+
+def test_every_entry_of_a_folder_has_one_fate(run: Run, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    (plan,) = run("plan", "folder", str(folder))["rows"]
+    assert plan["planned"] == len(FATES) + 1
+    (again,) = run("plan", "folder", str(folder))["rows"]
+    assert (again["planned"], again["already_planned"]) == (0, len(FATES) + 1)
+    runs = run("materialize")["rows"]
+    assert [row["result"] for row in runs] == ["done", "done"]
+    got = fates(run)
+    (odd,) = set(got) - set(FATES)
+    assert got.pop(odd) == "accepted", "a name that is not UTF-8 is a name all the same"
+    assert got == FATES
+
+    raw = run("status")["rows"][0]
+    assert (raw["expected"], raw["accepted"], raw["failed"], raw["pending"]) == (12, 4, 8, 0)
+    assert run("materialize")["rows"] == []  # nothing is left to do
+
+
+def test_dead_letters_are_listed_shown_and_replayed(run: Run, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    run("plan", "folder", str(folder))
+    run("materialize")
+    letters = run("dead-letters", "list")["rows"]
+    assert len(letters) == 8
+    assert {row["item_key"] for row in run("dead-letters", "list", "--code", "empty")["rows"]} == {"empty.jpg"}
+    assert run("dead-letters", "list", "--stage", "frames/images")["rows"] == []
+    assert run("dead-letters", "list", "--older-than-hours", "1")["rows"] == []
+    (shown,) = run("dead-letters", "show", "empty.jpg")["rows"]
+    assert shown["error_code"] == "empty"
+    assert shown["uri"].endswith("/photos/empty.jpg")
+
+    (folder / "empty.jpg").write_bytes(make_jpeg(9, SIZE))
+    run("dead-letters", "replay", "--code", "empty")
+    assert fates(run)["empty.jpg"] == "accepted"
+    assert len(run("dead-letters", "list")["rows"]) == 7
+    assert run("dead-letters", "replay", "--code", "not_found")["rows"] == []
+
+
+def test_the_sample_set_meets_its_fates_from_the_real_csv_files(run: Run, tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "source", n_images=40)
+    with SampleServer(corpus.root) as server:
+        where = ("--metadata", str(corpus.metadata), "--image-url", server.image_url_template)
+        (plan,) = run("plan", "open-images", "--split", "val", "--batch-size", "25", *where)["rows"]
+        assert (plan["planned"], plan["new_batches"].count("open-images.validation.")) == (40, 2)
+        run("materialize")
+        got = fates(run)
+        assert {i: got[i] for i in corpus.expected} == dict(corpus.expected)
+        assert sum(fate == "accepted" for fate in got.values()) == 40 - sum(
+            fate != "accepted" for fate in corpus.expected.values()
+        )
+        server.mend()
+        run("dead-letters", "replay")
+        got = fates(run)
+        assert {i: got[i] for i in corpus.expected_after_mending} == dict(corpus.expected_after_mending)
+    rows = run("query", "SELECT licence, labels FROM ingest.manifest WHERE len(labels) > 0")["rows"]
+    assert rows, "the labels of the CSV files are in the manifest"
+    assert all(row["licence"] for row in rows)
+
+
+def test_a_failure_is_told_on_stderr_and_by_the_exit_code(run: Run, tmp_path: Path) -> None:
+    error = run("plan", "open-images", "--split", "validation", "--metadata", str(tmp_path), code=1)["error"]
+    assert error["type"] == "PlanRefused"
+    error = run("materialize", "--select", "raw/nothing", code=1)["error"]
+    assert "raw.media" in error["message"]
+    error = run("query", "SELECT * FROM nowhere.nothing", code=1)["error"]
+    assert "raw.media" in error["message"]
+
+
+def test_the_doctor_finds_a_fit_machine_and_an_unfit_lake(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = run("doctor")["rows"]
+    assert [row["check"] for row in rows if not row["passed"]] == []
+    assert len(rows) >= 8
+    monkeypatch.setenv("MEDIA_ASSETS_LAKE", "/tmp/a lake with spaces")
+    rows = run("doctor", code=1)["rows"]
+    assert any("MEDIA_ASSETS_LAKE" in row["detail"] + row["advice"] for row in rows if not row["passed"])
+
+
+def test_the_help_of_every_command_says_what_it_does() -> None:
+    def walk(command: Any, path: tuple[str, ...]) -> None:
+        result = CliRunner().invoke(main, [*path, "--help"])
+        assert result.exit_code == 0
+        assert command.help, path
+        for name, sub in getattr(command, "commands", {}).items():
+            walk(sub, (*path, name))
+
+    walk(main, ())
