@@ -6,7 +6,9 @@ the item it held is in `lane.py`, one process in `worker_process.py`.
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator
@@ -54,9 +56,13 @@ class ProcessPoolEngine:
         """
         run = _Run[Key, Req, Res](task, self.n_workers, self.limits)
         try:
+            # a run that is still open when the interpreter ends has to stop while its threads can: later they
+            # are halted where they stand, and since Python 3.13 joining one of those never returns
+            atexit.register(run.stop)
             yield from run.outcomes(iter(works))
         finally:
             run.stop()
+            atexit.unregister(run.stop)
             self._note_missing(run.starts.missing)
 
     def _note_missing(self, missing: frozenset[str]) -> None:
@@ -78,6 +84,7 @@ class _Run(Generic[Key, Req, Res]):
         self._outcomes: queue.SimpleQueue[Outcome[Key, Res] | LaneFailure] = queue.SimpleQueue()
         self._is_stopping = threading.Event()
         self._n_in_flight = 0
+        self._owner_pid = os.getpid()
 
     def outcomes(self, works: Iterator[Work[Key, Req]]) -> Iterator[Outcome[Key, Res]]:
         """Alternate between giving out what is finished and pulling what is next."""
@@ -100,7 +107,9 @@ class _Run(Generic[Key, Req, Res]):
                 self._submit(work)
 
     def stop(self) -> None:
-        """End every thread and process of this run; returns when they are gone."""
+        """End every thread and process of this run; returns when they are gone. May be called again."""
+        if os.getpid() != self._owner_pid:
+            return  # in a forked copy of this process: the workers are the original's, and its threads are not here
         self._is_stopping.set()
         for lane in self._lanes:
             lane.kill()

@@ -8,88 +8,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from media_assets.demo.corpus import Corpus, write_large_corpus
+from benchmarks.machine import machine
+from benchmarks.site import Site
+from media_assets.demo.corpus import write_large_corpus
 from media_assets.demo.server import SampleServer
 from media_assets.lake.blobs import BlobStore
-from media_assets.lake.delta import Lake
-from media_assets.lake.location import LakeLocation
-from media_assets.tables import ITEM_STATUS
-from media_assets_tests.chaos.machine import machine
 from media_assets_tests.equality import missing_blobs, tables_of
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-MAX_SECONDS = 1800
-
-
-@dataclass(frozen=True)
-class Site:
-    """One lake and its Dagster home, driven through the command line as a user would."""
-
-    root: Path
-
-    @property
-    def lake(self) -> Lake:
-        """The lake's tables."""
-        return Lake(LakeLocation(str(self.root / "lake")))
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start `media-assets …`."""
-        environment = os.environ | {
-            "MEDIA_ASSETS_LAKE": str(self.root / "lake"),
-            "DAGSTER_HOME": str(self.root / "dagster_home"),
-            "MEDIA_ASSETS_ALLOWED_NETWORKS": "127.0.0.0/8",
-        }
-        self.root.mkdir(parents=True, exist_ok=True)
-        log = (self.root / "log.txt").open("a")
-        command = [sys.executable, "-m", "media_assets.cli", *arguments]
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, text=True)
-
-    def run(self, *arguments: str) -> float:
-        """Run `media-assets …` to its end; seconds."""
-        started = time.monotonic()
-        code = self.start(*arguments).wait(timeout=MAX_SECONDS)
-        if code != 0:
-            raise SystemExit(f"media-assets {' '.join(arguments)} exited with {code}; see {self.root / 'log.txt'}")
-        return time.monotonic() - started
-
-    def run_and_kill(self, seconds: float, *arguments: str) -> bool:
-        """Run `media-assets …` and `kill -9` it after so many seconds; whether it was still running."""
-        process = self.start(*arguments)
-        try:
-            process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            return True
-        return False
-
-    def plan(self, corpus: Corpus, server: SampleServer, batch_size: int) -> None:
-        """Plan the whole list."""
-        self.run(
-            *("plan", "open-images", "--split", "validation", "--batch-size", str(batch_size)),
-            *("--metadata", str(corpus.metadata), "--image-url", server.image_url_template),
-        )
-
-    def verdicts(self) -> dict[str, str]:
-        """Item key → fate at raw/media, in the words of the corpus."""
-        rows = self.lake.scan(ITEM_STATUS, {"stage": ["raw.media"]}).collect()
-        return {
-            row["item_key"]: row["status"] + (f"/{row['error_code']}" if row["error_code"] else "")
-            for row in rows.iter_rows(named=True)
-        }
 
 
 def main() -> int:
@@ -125,7 +59,9 @@ def drill(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         downloads = Counter(server.n_downloads(image_id) for image_id in corpus.image_ids)
         verdicts = harmed.verdicts()
         held = {
-            "every item has one status": len(verdicts) == corpus.n_images == len(got["ingest.item_status"]) - _later(got),
+            "every item has one status": len(verdicts)
+            == corpus.n_images
+            == len(got["ingest.item_status"]) - _later(got),
             "tables equal those of the unharmed run": got == want,
             "every odd image met its fate": all(verdicts[i] == fate for i, fate in corpus.expected.items()),
             "all others were accepted": sum(v == "accepted" for v in verdicts.values())

@@ -8,16 +8,15 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable, Transaction
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from media_assets.errors import ContractBroken
@@ -112,7 +111,6 @@ def test_the_column_is_required_plain_uncompressed_and_on_one_page(lake: Lake) -
     write(lake, [tensor(number, os.urandom(3000)) for number in range(150)])
     (path,) = files_of(lake, TENSORS_IMAGES)
     file = pq.ParquetFile(path)
-    position = file.schema_arrow.get_field_index("tensor")
     assert not file.schema_arrow.field("tensor").nullable
     leaf = next(i for i in range(len(file.schema)) if file.schema.column(i).path == "tensor")
     assert (file.schema.column(leaf).max_definition_level, file.schema.column(leaf).physical_type) == (0, "BYTE_ARRAY")
@@ -122,7 +120,6 @@ def test_the_column_is_required_plain_uncompressed_and_on_one_page(lake: Lake) -
         assert chunk.dictionary_page_offset is None
         assert set(chunk.encodings) <= {"PLAIN", "RLE"}
         assert not chunk.is_stats_set, "statistics of large values are waste"
-    assert position >= 0
 
 
 def test_values_of_one_size_lie_at_a_constant_stride(lake: Lake) -> None:
@@ -158,7 +155,7 @@ def test_each_file_key_has_files_of_its_own(lake: Lake) -> None:
 
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
     peaks = []
-    for n_rows in (1500, 6000):
+    for n_rows in (600, 2400):
         root = tmp_path / str(n_rows)
         command = [sys.executable, "-m", "media_assets_tests.lake.part_process", str(root), "grow", str(n_rows)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
@@ -214,19 +211,26 @@ def test_discard_deletes_every_file(lake: Lake, small_parts: None) -> None:
 def test_an_error_inside_the_block_deletes_what_was_written(lake: Lake, small_parts: None) -> None:
     write(lake, [tensor(1)])
     before = parquet_files(lake, TENSORS_IMAGES)
-    with pytest.raises(ZeroDivisionError), writer_of(lake) as writer:
-        for number in range(200):
-            writer.append("small", tensor(number))
+
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from (tensor(number) for number in range(200))
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write(lake, rows())
     assert parquet_files(lake, TENSORS_IMAGES) == before
     assert set(stored(lake)) == {1}
 
 
 def test_an_error_after_the_commit_leaves_the_committed_files(lake: Lake) -> None:
-    with pytest.raises(ZeroDivisionError), writer_of(lake) as writer:
-        writer.append("small", tensor(1))
-        writer.commit(US)
-        raise ZeroDivisionError
+    def commit_and_fail() -> None:
+        with writer_of(lake) as writer:
+            writer.append("small", tensor(1))
+            writer.commit(US)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        commit_and_fail()
     assert stored(lake) == {1: b"abcdef"}
 
 
@@ -350,7 +354,6 @@ def test_every_commit_raises_the_batchs_transaction(lake: Lake) -> None:
         table = lake.table(TENSORS_IMAGES)
         assert table is not None
         assert table.transaction_version("tensors/images/a") == expected
-    assert Transaction("tensors/images/a", 1).app_id == "tensors/images/a"
 
 
 def test_the_files_stay_unreferenced_when_every_round_is_lost(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

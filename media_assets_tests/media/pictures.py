@@ -227,6 +227,7 @@ def matrix_profile(
     blue: tuple[float, float, float] = (0.15710, 0.06657, 0.78407),
     gamma: float = 2.2,
     white: tuple[float, float, float] = (0.9642, 1.0, 0.8249),
+    device: bytes = b"mntr",
 ) -> bytes:
     """A hand-built ICC v2 matrix profile (ICC.1:2001-04); the default colorants are Display P3's, adapted to D50."""
 
@@ -249,7 +250,7 @@ def matrix_profile(
         b"gTRC": curve,
         b"bTRC": curve,
     }
-    return _profile(b"RGB ", tags)
+    return _profile(b"RGB ", tags, device)
 
 
 def gray_profile(gamma: float = 1.8) -> bytes:
@@ -264,14 +265,14 @@ def gray_profile(gamma: float = 1.8) -> bytes:
     return _profile(b"GRAY", tags)
 
 
-def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+def _profile(space: bytes, tags: dict[bytes, bytes], device: bytes = b"mntr") -> bytes:
     table, body = struct.pack(">I", len(tags)), b""
     offset = 128 + 4 + 12 * len(tags)
     for kind, content in tags.items():
         table += kind + struct.pack(">II", offset + len(body), len(content))
         body += content + bytes(-len(content) % 4)
     size = offset + len(body)
-    header = struct.pack(">I4sI4s4s4s", size, b"\0\0\0\0", 0x02100000, b"mntr", space, b"XYZ ")
+    header = struct.pack(">I4sI4s4s4s", size, b"\0\0\0\0", 0x02100000, device, space, b"XYZ ")
     header += struct.pack(">6H4s", 2024, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + struct.pack(">iii", 63190, 65536, 54061)
     return header + bytes(128 - len(header)) + table + body
 

@@ -62,6 +62,12 @@ def test_an_enormous_output_is_refused_before_it_is_made() -> None:
     with pytest.raises(ItemError) as caught:
         place(1, 1_000_000, (224, 224), "shorter_side", 256)
     assert caught.value.code is ErrorCode.TOO_MANY_PIXELS
+    sliver = np.zeros((1000, 1, 3), np.uint8)
+    placement = place(1, 1000, (224, 224), "crop", 256)
+    assert resized(sliver, 1, placement, "bicubic", (0, 0, 0)).shape == (224, 224, 3)
+    with pytest.raises(ItemError) as caught:
+        resized(sliver, 1, placement, "area", (0, 0, 0))
+    assert caught.value.code is ErrorCode.TOO_MANY_PIXELS
 
 
 @pytest.mark.parametrize(

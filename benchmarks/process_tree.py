@@ -1,0 +1,82 @@
+"""What a process and all its descendants use: peak of their summed memory, and their CPU time.
+
+Memory is `Pss` (shared pages counted once, `/proc/PID/smaps_rollup`), sampled; CPU is user + system time of every process
+that was ever seen, keyed by pid and start time. Linux only.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class ProcessTree:
+    """Samples a process tree for as long as the `with` block lasts."""
+
+    def __init__(self, pid: int, interval_seconds: float = 0.2) -> None:
+        self._pid, self._interval = pid, interval_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._cpu: dict[tuple[int, int], float] = {}
+        self.peak_bytes = 0
+        self.samples_bytes: list[int] = []
+
+    @property
+    def cpu_seconds(self) -> float:
+        """User and system time of every process seen."""
+        return sum(self._cpu.values())
+
+    def __enter__(self) -> ProcessTree:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._interval):
+            total = 0
+            for pid in descendants(self._pid):
+                try:
+                    total += _pss_bytes(pid)
+                    start, cpu = _times(pid)
+                except (FileNotFoundError, ProcessLookupError, PermissionError):
+                    continue  # it ended meanwhile
+                self._cpu[pid, start] = cpu
+            self.samples_bytes.append(total)
+            self.peak_bytes = max(self.peak_bytes, total)
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and everything below it."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, queue = [], [pid]
+    while queue:
+        current = queue.pop()
+        found.append(current)
+        queue += children.get(current, [])
+    return found
+
+
+def _pss_bytes(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _times(pid: int) -> tuple[int, float]:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[19]), (int(fields[11]) + int(fields[12])) / _TICKS
