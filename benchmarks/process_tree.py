@@ -1,7 +1,7 @@
 """What a process and all its descendants use: peak of their summed memory, and their CPU time.
 
-Memory is `Pss` (shared pages counted once, `/proc/PID/smaps_rollup`), sampled; CPU is user + system time of every process
-that was ever seen, keyed by pid and start time. Linux only.
+Memory is `Pss` (shared pages counted once, `/proc/PID/smaps_rollup`), sampled; CPU is user + system time of every
+process that was ever seen, keyed by pid and start time. Linux only.
 """
 
 from __future__ import annotations

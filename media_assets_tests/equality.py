@@ -35,7 +35,5 @@ def missing_blobs(lake: Lake, blobs: BlobStore) -> set[str]:
     named = set(lake.scan(RAW_MEDIA).select("media_id").collect()["media_id"])
     named |= set(lake.scan(FRAMES_IMAGES).select("blob").collect()["blob"])
     return {
-        name
-        for name in named
-        if blobs.size_bytes(name) is None or hashlib.sha256(blobs.read(name)).hexdigest() != name
+        name for name in named if blobs.size_bytes(name) is None or hashlib.sha256(blobs.read(name)).hexdigest() != name
     }

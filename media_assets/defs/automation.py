@@ -1,7 +1,8 @@
 """When assets run by themselves: one batch a run, the whole chain of a batch together.
 
 `AutomationCondition.on_missing()` ignores batches older than its first tick, and nothing in it looks at
-dependencies that are asked for in the same tick, so the condition is built from parts. A failed batch stays as it is until it is rerun.
+dependencies that are asked for in the same tick, so the condition is built from parts. A failed batch
+stays as it is until it is rerun.
 """
 
 from __future__ import annotations

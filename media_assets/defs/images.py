@@ -5,7 +5,6 @@ commits and records its own materialization, so that one batch's outage leaves t
 is tried again. Not here: what a stage does.
 """
 
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -86,7 +85,6 @@ def _check_specs() -> list[dg.AssetCheckSpec]:
     can_subset=True,
     backfill_policy=dg.BackfillPolicy.multi_run(MAX_BATCHES_PER_RUN),
     retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
-    pool="decoding",
 )
 def read_images(
     context: dg.AssetExecutionContext,

@@ -70,9 +70,7 @@ def _local_metadata(settings: Settings, metadata: str, split: str) -> Iterator[P
     spool = settings.location().path / "spool" / "open-images"
     spool.mkdir(parents=True, exist_ok=True)
     fetch = settings.fetch()
-    yield fetch_metadata(
-            metadata, split, spool, policy=fetch.policy, proxy=fetch.proxy, user_agent=fetch.user_agent
-        )
+    yield fetch_metadata(metadata, split, spool, policy=fetch.policy, proxy=fetch.proxy, user_agent=fetch.user_agent)
 
 
 def _provenance() -> Provenance:

@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from media_assets.defs.dead_runs import fail_dead_runs, own_process_tags
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.graph import build_defs
 from media_assets.defs.images import MAX_BATCHES_PER_RUN
@@ -70,8 +71,8 @@ class Launcher:
         ordered = list(self.instance.get_dynamic_partitions("batches"))
         if unknown := sorted(set(batch_ids) - set(ordered)):
             raise SetupError(
-                f"Expected registered batches, got {unknown[:5]}. Run `media-assets plan …` again: it completes what an "
-                f"interrupted plan left out."
+                f"Expected registered batches, got {unknown[:5]}. Run `media-assets plan …` again: it completes what "
+                f"an interrupted plan left out."
             )
         groups: list[list[str]] = []
         wanted, last = set(batch_ids), -2
@@ -102,6 +103,7 @@ class Launcher:
         run_config: dict[str, Any],
         target: dict[str, Any],
     ) -> RunResult:
+        fail_dead_runs(self.instance)
         job = build_defs(self.settings, {"progress": self.progress}).resolve_implicit_global_asset_job_def()
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         result = job.execute_in_process(
@@ -109,7 +111,7 @@ class Launcher:
             instance=self.instance,
             asset_selection=selection,
             raise_on_error=False,
-            **target,
+            **target | {"tags": own_process_tags() | target.get("tags", {})},
         )
         return RunResult(result.run_id, keys, result.success, None if result.success else _first_error(result))
 

@@ -3,8 +3,6 @@
 Not here: the counting (`media/statistics.py`) and the streaming read (`serving/statistics.py`).
 """
 
-
-
 import dagster as dg
 import numpy as np
 import polars as pl

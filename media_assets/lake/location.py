@@ -15,8 +15,9 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from media_assets.errors import LakeUnfit
 
-# polars cannot read a local Delta table whose path needs percent-encoding, although it can be written.
-_READABLE_PATH = re.compile(r"[A-Za-z0-9._/=+:,@~'-]+")
+# polars cannot read a local Delta table whose path needs percent-encoding, although it can be written; to it `a=b`
+# anywhere in a path or URL is a partition.
+_READABLE_PATH = re.compile(r"[A-Za-z0-9._/+:,@~'-]+")
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,12 @@ class LakeLocation:
             object.__setattr__(self, "root", absolute)
             if not _READABLE_PATH.fullmatch(absolute):
                 raise LakeUnfit(
-                    f"The lake's path must consist of ASCII letters, digits and . _ - / = + : , @ ~ only, got "
+                    f"The lake's path must consist of ASCII letters, digits and . _ - / + : , @ ~ ' only, got "
                     f"{absolute!r}: tables there could be written but not read back. Set MEDIA_ASSETS_LAKE to another "
                     f"folder."
                 )
+        elif "=" in self.root:
+            raise LakeUnfit(f"Expected a lake's URL without =, got {self.root!r}: `a=b` reads as a partition column.")
 
     @property
     def is_local(self) -> bool:

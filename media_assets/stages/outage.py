@@ -32,6 +32,6 @@ class OutageGuard:
         if self._retryable.total() > self.outage_share * self.n_entered:
             raise Outage(
                 f"Batch {self.batch_id}: more than {self.outage_share:.0%} of {self.n_entered} items failed for causes "
-                f"that may pass ({dict(self._retryable)}); the latest: {error.message} Nothing was published, and what was "
-                f"fetched stays fetched; run the batch again when the source is back."
+                f"that may pass ({dict(self._retryable)}); the latest: {error.message} Nothing was published, and what "
+                f"was fetched stays fetched; run the batch again when the source is back."
             )

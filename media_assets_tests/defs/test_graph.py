@@ -96,7 +96,9 @@ def test_tensor_specs_that_cannot_be_made_are_refused_by_name(text: str) -> None
         Settings(tensor_specs=text).specs()
 
 
-def requested(instance: dg.DagsterInstance, settings: Settings, cursor: object = None) -> tuple[set[tuple[str, str]], object]:
+def requested(
+    instance: dg.DagsterInstance, settings: Settings, cursor: object = None
+) -> tuple[set[tuple[str, str]], object]:
     """What one tick of the automation sensor asks for: (asset, partition)."""
     result = dg.evaluate_automation_conditions(defs=build_defs(settings), instance=instance, cursor=cursor)  # type: ignore[arg-type]
     asked = set()

@@ -27,13 +27,23 @@ def test_a_path_is_refused_when_polars_could_not_read_it_back(tmp_path: Path, le
         pl.scan_delta(str(folder)).collect()
 
 
-@pytest.mark.parametrize("path", ["a?b", "a*b", "a[b]", "a{b}", "a|b", "a\\b", 'a"b', "a\tb", "a\nb", "lake\n", "日本"])
+@pytest.mark.parametrize(
+    "path", ["a?b", "a*b", "a[b]", "a{b}", "a|b", "a\\b", 'a"b', "a\tb", "a\nb", "lake\n", "日本", "a=b"]
+)
 def test_other_letters_are_refused_too(tmp_path: Path, path: str) -> None:
     with pytest.raises(LakeUnfit, match="another folder"):
         LakeLocation(f"{tmp_path}/{path}")
 
 
-@pytest.mark.parametrize("path", ["a.b", "a_b-c", "a=b", "a+b", "a:b", "a,b", "a@b", "~a", "it's", "x/../y", "x//y"])
+def test_a_path_with_an_equals_sign_is_refused_as_polars_takes_it_for_a_partition(tmp_path: Path) -> None:
+    write_deltalake(str(tmp_path / "a=b"), pl.DataFrame({"n": [1], "p": ["x"]}), partition_by=["p"])
+    with pytest.raises(pl.exceptions.SchemaFieldNotFoundError):
+        pl.scan_delta(str(tmp_path / "a=b")).collect()
+    with pytest.raises(LakeUnfit, match="partition"):
+        LakeLocation("s3://bucket/a=b")
+
+
+@pytest.mark.parametrize("path", ["a.b", "a_b-c", "a+b", "a:b", "a,b", "a@b", "~a", "it's", "x/../y", "x//y"])
 def test_every_letter_that_is_allowed_can_be_read_back(tmp_path: Path, path: str) -> None:
     lake = lake_at(f"{tmp_path}/{path}")
     plan(lake, "a", ["1"])

@@ -59,7 +59,7 @@ def test_nothing_stored_is_downloaded_again_when_killed_in_the_middle(
     clean.run()
     shelf.hits.clear()
     run_until_killed(case, "journal", "4")
-    stored = {line for line in (case.bench.lake.location.path / "journals").glob("*.jsonl")}
+    stored = set((case.bench.lake.location.path / "journals").glob("*.jsonl"))
     assert stored, "the journal outlives the process"
     from media_assets.lake.journal import FetchJournal
 
