@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from obstore.exceptions import GenericError
 from obstore.store import MemoryStore
 
-from media_assets.lake import blobs as blobs_module
 from media_assets.lake.blobs import BlobStore, blob_path
 from media_assets.lake.location import LakeLocation
 
@@ -157,8 +156,8 @@ def break_function(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     async def fail_async(*arguments: Any, **options: Any) -> None:
         raise GenericError("503")
 
-    monkeypatch.setattr(blobs_module.obstore, name, fail)
-    monkeypatch.setattr(blobs_module.obstore, f"{name}_async", fail_async)
+    monkeypatch.setattr(obstore, name, fail)
+    monkeypatch.setattr(obstore, f"{name}_async", fail_async)
 
 
 @both_ways

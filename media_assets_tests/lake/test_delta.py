@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from media_assets.errors import ContractBroken
-from media_assets.lake import delta
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.tables import (
     ITEM_STATUS,
@@ -165,7 +165,7 @@ def test_who_committed_is_in_the_log(lake: Lake) -> None:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Waits between attempts are counted, not slept."""
     counted: list[float] = []
-    monkeypatch.setattr(delta.time, "sleep", counted.append)
+    monkeypatch.setattr(time, "sleep", counted.append)
     return counted
 
 

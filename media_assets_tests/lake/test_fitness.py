@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import obstore
+import polars as pl
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
@@ -77,7 +79,7 @@ def test_tables_that_cannot_be_read_back_are_found(tmp_path: Path, monkeypatch: 
     def scan(uri: str, **options: Any) -> None:
         raise FileNotFoundError(uri)
 
-    monkeypatch.setattr(fitness.pl, "scan_delta", scan)
+    monkeypatch.setattr(pl, "scan_delta", scan)
     verdict = list(examine(LakeLocation(str(tmp_path))))[1]
     assert not verdict.passed
     assert "FileNotFoundError" in verdict.detail
@@ -85,7 +87,7 @@ def test_tables_that_cannot_be_read_back_are_found(tmp_path: Path, monkeypatch: 
 
 
 def test_a_full_disk_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitness.shutil, "disk_usage", lambda path: SimpleNamespace(free=fitness.MIN_FREE_BYTES - 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=fitness.MIN_FREE_BYTES - 1))
     verdict = list(examine(LakeLocation(str(tmp_path))))[-1]
     assert (verdict.check, verdict.passed) == ("disk has room", False)
     assert "Free at least 2 GiB" in verdict.advice

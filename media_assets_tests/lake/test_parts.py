@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from polars.testing import assert_frame_equal
 
 from media_assets.errors import ContractBroken
-from media_assets.lake import delta, parts
+from media_assets.lake import parts
 from media_assets.lake.delta import Lake
 from media_assets.lake.parts import ROW_GROUP_ROWS, PartWriter
 from media_assets.tables import TENSORS_IMAGES, TableContract
@@ -327,7 +328,7 @@ def test_rows_are_not_doubled_when_a_writer_is_overtaken(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, winner: str, is_new: bool
 ) -> None:
     """Both opened the table before either committed; in a new partition delta-rs itself would take both."""
-    monkeypatch.setattr(delta.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     if not is_new:
         write(lake, [tensor(0)])
     stale = lake.ensure(TENSORS_IMAGES)
@@ -360,7 +361,7 @@ def test_the_files_stay_unreferenced_when_every_round_is_lost(lake: Lake, monkey
     def lose(*arguments: Any, **options: Any) -> None:
         raise CommitFailedError("a rival was first")
 
-    monkeypatch.setattr(delta.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setattr(DeltaTable, "create_write_transaction", lose)
     with pytest.raises(CommitFailedError):
         write(lake, [tensor(1)])

@@ -193,7 +193,12 @@ def _values(kind: Any) -> st.SearchStrategy[Any]:
         return st.lists(_values(kind.inner), max_size=3)
     if isinstance(kind, pl.Struct):
         return st.fixed_dictionaries({field.name: st.none() | _values(field.dtype) for field in kind.fields})
-    plain = {pl.String: _TEXT, pl.Int64: _INT64, pl.Float64: _FLOAT64, pl.Binary: st.binary(max_size=20)}
+    plain: dict[Any, Any] = {
+        pl.String: _TEXT,
+        pl.Int64: _INT64,
+        pl.Float64: _FLOAT64,
+        pl.Binary: st.binary(max_size=20),
+    }
     plain |= {pl.Boolean: st.booleans(), pl.Datetime: _TIMES}
     return plain[kind if isinstance(kind, type) else type(kind)]
 

@@ -74,7 +74,6 @@ WRONG: list[tuple[TableContract, str, Any]] = [
     (ITEM_STATUS, "is_retryable", "no"),
     (TENSORS_IMAGES, "tensor", "bytes"),
     (TENSORS_IMAGES, "tensor", bytearray(b"bytes")),
-    (TENSORS_IMAGES, "tensor", memoryview(b"bytes")),
     (TENSORS_IMAGES, "shape", [1.5]),
     (TENSORS_IMAGES, "shape", 3),
     (TENSORS_IMAGES, "mean", ["0.5"]),
@@ -83,7 +82,14 @@ WRONG: list[tuple[TableContract, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("contract", "column", "value"), WRONG, ids=lambda value: ascii(getattr(value, "name", value)))
+@pytest.mark.parametrize(
+    ("contract", "column", "value"),
+    WRONG,
+    ids=[
+        f"{contract.name}.{column} {type(value).__name__} {number}"
+        for number, (contract, column, value) in enumerate(WRONG)
+    ],
+)
 def test_a_value_is_refused_when_it_is_of_another_type(contract: TableContract, column: str, value: Any) -> None:
     rows = numbered(contract, 3)
     rows[1][column] = value
@@ -110,9 +116,9 @@ def test_a_lazy_frame_is_never_accepted() -> None:
     """pandera looks only at the schema of a lazy frame, so that any value would pass."""
     bad = MANIFEST.frame([valid(MANIFEST, kind="song")]).lazy()
     with pytest.raises(TypeError, match="collect it first"):
-        MANIFEST.violations(bad)
+        MANIFEST.violations(bad)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="collect it first"):
-        MANIFEST.require(bad)
+        MANIFEST.require(bad)  # type: ignore[arg-type]
 
 
 @every_table
