@@ -10,7 +10,7 @@ import pytest
 from media_assets.lake.delta import Lake
 from media_assets.lake.overview import DeadLetterFilter, batch_overview, dead_letters
 from media_assets.tables import ITEM_STATUS
-from media_assets_tests.lake.lakes import US, plan
+from media_assets_tests.lake.lakes import US, lake_at, plan
 from media_assets_tests.tables.rows import NOON, valid
 
 
@@ -99,9 +99,10 @@ def test_every_item_is_counted_once_at_each_stage(lake: Lake) -> None:
 # --- dead letters ---
 
 
-@pytest.fixture
-def letters(lake: Lake) -> Lake:
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Five failures in two batches, one hour apart, and an item that is fine."""
+    lake = lake_at(tmp_path_factory.mktemp("letters") / "lake")
     failures = [
         ("open-images.validation.0001", "raw.media", "1", "not_found"),
         ("open-images.validation.0001", "raw.media", "2", "timeout"),

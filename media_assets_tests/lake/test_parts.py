@@ -156,7 +156,7 @@ def test_each_file_key_has_files_of_its_own(lake: Lake) -> None:
 
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
     peaks = []
-    for n_rows in (600, 2400):
+    for n_rows in (400, 2200):
         root = tmp_path / str(n_rows)
         command = [sys.executable, "-m", "media_assets_tests.lake.part_process", str(root), "grow", str(n_rows)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)

@@ -40,7 +40,7 @@ def commits(root: Path) -> int:
 
 
 def test_no_batch_is_lost_when_two_processes_create_the_table(tmp_path: Path, both: Run) -> None:
-    n_lakes = 10
+    n_lakes = 8
     done = both(
         (rivals.plan_batches, (str(tmp_path), ["a"], ["1", "2"], n_lakes)),
         (rivals.plan_batches, (str(tmp_path), ["b"], ["3"], n_lakes)),
@@ -78,7 +78,7 @@ def test_one_of_both_stays_whole_when_two_processes_write_the_same_batch(tmp_pat
 def test_rows_are_never_doubled_when_a_part_writer_has_a_rival(
     tmp_path: Path, both: Run, rival: Callable[..., int]
 ) -> None:
-    n_lakes = 8
+    n_lakes = 6
     both(
         (rivals.write_parts, (str(tmp_path), 0, n_lakes)),
         (rival, (str(tmp_path), 3, n_lakes)),

@@ -200,7 +200,8 @@ def _values(kind: Any) -> st.SearchStrategy[Any]:
         pl.Binary: st.binary(max_size=20),
     }
     plain |= {pl.Boolean: st.booleans(), pl.Datetime: _TIMES}
-    return plain[kind if isinstance(kind, type) else type(kind)]
+    strategy: st.SearchStrategy[Any] = plain[kind if isinstance(kind, type) else type(kind)]
+    return strategy
 
 
 _HEX64 = st.text("0123456789abcdef", min_size=64, max_size=64)
