@@ -137,10 +137,15 @@ def status(batch_glob: str, as_json: bool) -> None:
     from fnmatch import fnmatchcase
 
     from media_assets.lake.overview import batch_overview
+    from media_assets.lake.publications import Publications
 
-    overview = batch_overview(_settings().open_lake())
-    rows = [row for row in overview.to_dicts() if fnmatchcase(row["batch_id"], batch_glob)]
-    Output(as_json).table("Batches", rows, empty="Nothing is planned yet: media-assets plan …")
+    lake, output = _settings().open_lake(), Output(as_json)
+    rows = [row for row in batch_overview(lake).to_dicts() if fnmatchcase(row["batch_id"], batch_glob)]
+    half = sorted(key for key in Publications.of(lake.location).unfinished() if fnmatchcase(key, batch_glob))
+    output.table("Batches", rows, "Nothing is planned yet: media-assets plan …", {"half_published": half})
+    if half:
+        told = ", ".join(half)
+        output.say(f"Half published (now, or by a process that died): {told}. media-assets materialize completes them.")
 
 
 @main.group("dead-letters")

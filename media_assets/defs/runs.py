@@ -22,6 +22,7 @@ from media_assets.defs.resources import Settings
 from media_assets.errors import SetupError
 from media_assets.lake.delta import Lake
 from media_assets.lake.overview import item_counts
+from media_assets.lake.publications import Publications
 from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
 from media_assets.stages.workbench import Progress, no_progress
 from media_assets.tables import ITEM_STATUS, TENSORS_STATISTICS
@@ -174,11 +175,12 @@ def matching_batches(instance: dg.DagsterInstance, pattern: str) -> list[str]:
 
 
 def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
-    """Batches that have statuses at every one of these stages."""
+    """Batches that have statuses at every one of these stages, and that no process left half published."""
     names = [stage.name for stage in stages]
     rows = lake.scan(ITEM_STATUS, {"stage": names}).select("batch_id", "stage").unique().collect()
     counts = rows.group_by("batch_id").len()
-    return {batch_id for batch_id, n in counts.iter_rows() if n == len(names)}
+    complete = {batch_id for batch_id, n in counts.iter_rows() if n == len(names)}
+    return complete - Publications.of(lake.location).unfinished()
 
 
 def _first_error(result: dg.ExecuteInProcessResult) -> str:
