@@ -95,6 +95,8 @@ def open_picture(data: bytes, limits: StillLimits) -> OpenedPicture:
         image = _OPENERS[mime](io.BytesIO(data))
         n_frames = max(structure.n_frames, int(getattr(image, "n_frames", 1)) if _counts_cheaply(mime) else 1)
         icc_profile = image.info.get("icc_profile") or None
+        if structure.exif is not None:
+            image.info["exif"] = structure.exif
     _check_size(image.width, image.height, n_frames, limits)
     structure = msgspec.structs.replace(structure, n_frames=n_frames)
     return OpenedPicture(data, mime, structure, jpeg, image, exif_facts(image), icc_profile)
