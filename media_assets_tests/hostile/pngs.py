@@ -32,6 +32,8 @@ MIB = 2**20
 _DAMAGE = Damage(flipped=CORRUPT, holed=CORRUPT)
 _N_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_PASSED_OVER = {"international-text-short"}
+"""A chunk too short for its fields that Pillow leaves alone; others it refuses."""
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
@@ -114,24 +116,24 @@ def _headers() -> Iterator[tuple[str, bytes, frozenset[str]]]:
     yield "depth-3", png(header(24, 17, 3), data, END), CORRUPT
     yield "depth-16-palette", png(header(24, 17, 16, 3), png_chunk(b"PLTE", bytes(6)), data, END), CORRUPT
     yield "colour-type-5", png(header(24, 17, 8, 5), data, END), CORRUPT
-    yield "interlace-9", png(header(24, 17, interlace=9), data, END), OK_OR_BROKEN
-    yield "compression-1", png(header(24, 17, compression=1), data, END), OK_OR_BROKEN
+    yield "interlace-9", png(header(24, 17, interlace=9), data, END), BROKEN
+    yield "compression-1", png(header(24, 17, compression=1), data, END), OK
     yield "taller-than-its-data", png(header(24, 400), data, END), BROKEN
     yield "wider-than-its-data", png(header(2400, 17), data, END), BROKEN
     # more data than pixels: every decoder stops when it has them all
-    yield "shorter-than-its-data", png(header(24, 9), data, END), OK_OR_BROKEN
+    yield "shorter-than-its-data", png(header(24, 9), data, END), OK
     yield "header-twice", png(header(24, 17), header(240, 170), data, END), BROKEN
     yield "header-last", png(data, header(24, 17), END), CORRUPT
     yield "header-of-12-bytes", png(png_chunk(b"IHDR", bytes(12)), data, END), CORRUPT
     yield "only-a-signature", SIGNATURE, TRUNCATED
     yield "only-a-header", png(header(24, 17)), TRUNCATED
     yield "negative-sides", png(header(2**32 - 1, 2**32 - 1), data, END), TOO_MANY_PIXELS
-    yield "no-palette", png(header(24, 17, 8, 3), _pixels(24, 17, 1), END), OK_OR_BROKEN
+    yield "no-palette", png(header(24, 17, 8, 3), _pixels(24, 17, 1), END), BROKEN
     short = png_chunk(b"PLTE", bytes(6))
     yield "index-beyond-the-palette", png(
         header(24, 17, 8, 3), short, png_chunk(b"IDAT", zlib.compress((b"\0" + b"\xc8" * 24) * 17)), END
-    ), OK_OR_BROKEN
-    yield "palette-of-257", png(header(24, 17, 8, 3), png_chunk(b"PLTE", bytes(771)), _pixels(24, 17, 1), END), OK_OR_BROKEN
+    ), OK
+    yield "palette-of-257", png(header(24, 17, 8, 3), png_chunk(b"PLTE", bytes(771)), _pixels(24, 17, 1), END), BROKEN
 
 
 def _chunks() -> Iterator[tuple[str, bytes, frozenset[str]]]:
@@ -151,13 +153,13 @@ def _chunks() -> Iterator[tuple[str, bytes, frozenset[str]]]:
     yield "data-byte-by-byte", png(
         start, *(png_chunk(b"IDAT", bytes((b,))) for b in zlib.compress(bytes(73 * 17))), END
     ), OK
-    yield "critical-unknown", png(start, png_chunk(b"QRST", b"x"), data, END), OK_OR_BROKEN
+    yield "critical-unknown", png(start, png_chunk(b"QRST", b"x"), data, END), OK
     yield "ancillary-unknown", png(start, png_chunk(b"qrSt", b"x"), data, END), OK
-    yield "name-of-no-letters", png(start, png_chunk(b"\0\1\2\3", b"x"), data, END), OK_OR_BROKEN
+    yield "name-of-no-letters", png(start, png_chunk(b"\0\1\2\3", b"x"), data, END), BROKEN
     yield "data-missing", png(start, END), BROKEN
     yield "data-split-by-text", png(
         start, png_chunk(b"IDAT", data[8:-4][:20]), png_chunk(b"tEXt", b"a\0b"), png_chunk(b"IDAT", data[8:-4][20:]), END
-    ), OK_OR_BROKEN
+    ), OK
     yield "two-pictures", png(start, data, END) + png(start, data, END), OK
     yield "hundred-thousand-chunks", png(start, *[png_chunk(b"qrSt", b"")] * 100_001, data, END), CORRUPT
     for name, content in {
@@ -179,7 +181,8 @@ def _chunks() -> Iterator[tuple[str, bytes, frozenset[str]]]:
         "profile-without-name": (b"iCCP", b""),
         "cicp-pq": (b"cICP", b"\x09\x10\0\1"),
     }.items():
-        yield name, png(start, png_chunk(*content), data, END), OK_OR_BROKEN
+        fates = BROKEN if name.endswith(("-short", "-9", "-without-name")) and name not in _PASSED_OVER else OK
+        yield name, png(start, png_chunk(*content), data, END), fates
     for number, (name, exif) in enumerate(looping_exif().items()):
         chunk = png_chunk(b"eXIf", exif[6:])
         yield f"exif-{name}", png(start, chunk, _pixels(24, 17), png_chunk(b"tEXt", b"n\0%d" % number), END), OK
@@ -195,9 +198,9 @@ def _data() -> Iterator[tuple[str, bytes, frozenset[str]]]:
     yield "stream-of-nonsense", png(start, png_chunk(b"IDAT", b"nonsense" * 40), END), BROKEN
     yield "stream-empty", png(start, png_chunk(b"IDAT", b""), END), BROKEN
     # The sum at the stream's end is one more checksum over data that the chunk's own sum vouches for.
-    yield "stream-sum-wrong", png(start, png_chunk(b"IDAT", packed[:-1] + b"\0"), END), OK_OR_BROKEN
+    yield "stream-sum-wrong", png(start, png_chunk(b"IDAT", packed[:-1] + b"\0"), END), BROKEN
     yield "stream-with-a-dictionary", png(start, png_chunk(b"IDAT", b"\x78\xbb" + bytes(200)), END), BROKEN
-    yield "stream-with-a-tail", png(start, png_chunk(b"IDAT", packed + b"tail" * 50), END), OK_OR_BROKEN
+    yield "stream-with-a-tail", png(start, png_chunk(b"IDAT", packed + b"tail" * 50), END), OK
 
 
 def _bombs() -> Iterator[tuple[str, bytes, frozenset[str]]]:
@@ -212,17 +215,17 @@ def _bombs() -> Iterator[tuple[str, bytes, frozenset[str]]]:
     yield "12-megapixels-of-black", png(header(4000, 3000), png_chunk(b"IDAT", whole), END), OK
     # data without end behind the last row: nobody has to unpack it
     endless = png_chunk(b"IDAT", zlib.compress(bytes(200 * MIB), 9))
-    yield "200-MB-behind-the-last-row", png(start, endless, END), OK_OR_BROKEN
+    yield "200-MB-behind-the-last-row", png(start, endless, END), OK
     # Pillow unpacks at most 1 MiB of a text or profile, and 64 MiB of all texts of a file; beyond it refuses.
     bomb = zlib.compress(bytes(200 * MIB), 9)
-    yield "text", png(start, png_chunk(b"zTXt", b"k\0\0" + bomb), data, END), OK_OR_BROKEN
-    yield "international-text", png(start, png_chunk(b"iTXt", b"k\0\1\0\0\0" + bomb), data, END), OK_OR_BROKEN
-    yield "profile", png(start, png_chunk(b"iCCP", b"k\0\0" + bomb), data, END), OK_OR_BROKEN
+    yield "text", png(start, png_chunk(b"zTXt", b"k\0\0" + bomb), data, END), BROKEN
+    yield "international-text", png(start, png_chunk(b"iTXt", b"k\0\1\0\0\0" + bomb), data, END), BROKEN
+    yield "profile", png(start, png_chunk(b"iCCP", b"k\0\0" + bomb), data, END), BROKEN
     small = zlib.compress(bytes(MIB - 1), 9)
     texts = [png_chunk(b"zTXt", b"k%d\0\0" % n + small) for n in range(300)]
-    yield "300-texts", png(start, *texts, data, END), OK_OR_BROKEN
-    yield "text-behind-the-data", png(start, data, png_chunk(b"zTXt", b"k\0\0" + bomb), END), OK_OR_BROKEN
-    yield "plain-text-4-MB", png(start, png_chunk(b"tEXt", b"k\0" + b"x" * 4 * MIB), data, END), OK_OR_BROKEN
+    yield "300-texts", png(start, *texts, data, END), BROKEN
+    yield "text-behind-the-data", png(start, data, png_chunk(b"zTXt", b"k\0\0" + bomb), END), BROKEN
+    yield "plain-text-4-MB", png(start, png_chunk(b"tEXt", b"k\0" + b"x" * 4 * MIB), data, END), OK
 
 
 def _animations() -> Iterator[tuple[str, bytes, frozenset[str]]]:
@@ -234,14 +237,14 @@ def _animations() -> Iterator[tuple[str, bytes, frozenset[str]]]:
     frame = png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 24, 17, 0, 0, 1, 10, 0, 0))
     yield "says-4-billion-frames", png(start, control(0xFFFFFFFF), frame, data, END), TOO_MANY_FRAMES
     yield "says-2001-frames", png(start, control(2001), frame, data, END), TOO_MANY_FRAMES
-    yield "says-0-frames", png(start, control(0), frame, data, END), OK_OR_BROKEN
-    yield "says-3-has-1", png(start, control(3), frame, data, END), OK_OR_BROKEN
-    yield "control-behind-the-data", png(start, data, control(0xFFFFFFFF), END), OK_OR_BROKEN
-    yield "control-short", png(start, png_chunk(b"acTL", b"\1"), data, END), OK_OR_BROKEN
-    yield "control-twice", png(start, control(2), control(3), frame, data, END), OK_OR_BROKEN
+    yield "says-0-frames", png(start, control(0), frame, data, END), OK
+    yield "says-3-has-1", png(start, control(3), frame, data, END), OK
+    yield "control-behind-the-data", png(start, data, control(0xFFFFFFFF), END), OK
+    yield "control-short", png(start, png_chunk(b"acTL", b"\1"), data, END), BROKEN
+    yield "control-twice", png(start, control(2), control(3), frame, data, END), OK
     large = png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 2**31 - 1, 2**31 - 1, 0, 0, 1, 10, 0, 0))
-    yield "frame-larger-than-canvas", png(start, control(2), large, data, END), OK_OR_BROKEN
+    yield "frame-larger-than-canvas", png(start, control(2), large, data, END), BROKEN
     outside = png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 24, 17, 99, 99, 1, 10, 0, 0))
-    yield "frame-outside-of-canvas", png(start, control(2), outside, data, END), OK_OR_BROKEN
-    yield "order-wrong", png(start, control(2), png_chunk(b"fdAT", struct.pack(">I", 7) + b"x"), data, END), OK_OR_BROKEN
+    yield "frame-outside-of-canvas", png(start, control(2), outside, data, END), BROKEN
+    yield "order-wrong", png(start, control(2), png_chunk(b"fdAT", struct.pack(">I", 7) + b"x"), data, END), BROKEN
     yield "6-frames-of-90-megapixels", png(header(9500, 9500), control(6), frame, data, END), TOO_MANY_FRAMES

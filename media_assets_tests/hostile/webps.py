@@ -65,30 +65,30 @@ def frame(picture: bytes, x: int = 0, y: int = 0, width: int = SIZE[0], height: 
 
 def _lies(simple: bytes) -> Iterator[tuple[str, bytes, frozenset[str]]]:
     picture = simple[12:]
-    yield "larger-canvas", webp(canvas(400, 300), picture), OK_OR_BROKEN
-    yield "smaller-canvas", webp(canvas(4, 3), picture), OK_OR_BROKEN
+    yield "larger-canvas", webp(canvas(400, 300), picture), BROKEN
+    yield "smaller-canvas", webp(canvas(4, 3), picture), BROKEN
     yield "size-0", webp(picture, size=0), CORRUPT
     yield "size-4-billion", webp(picture, size=0xFFFFFFFF), TRUNCATED
     yield "size-too-small", webp(picture, size=40), TRUNCATED
     yield "size-one-more", webp(picture, size=len(picture) + 5), TRUNCATED
     yield "no-chunks", webp(), CORRUPT
     yield "only-metadata", webp(canvas(96, 64, 8), chunk(b"EXIF", orientation_exif(6))), BROKEN
-    yield "unknown-chunk-first", webp(chunk(b"ABCD", b"x" * 99), picture), OK_OR_BROKEN
+    yield "unknown-chunk-first", webp(chunk(b"ABCD", b"x" * 99), picture), BROKEN
     yield "unknown-chunk-last", webp(picture, chunk(b"ABCD", b"x" * 99)), OK
-    yield "two-pictures", webp(picture, picture), OK_OR_BROKEN
+    yield "two-pictures", webp(picture, picture), OK
     yield "chunk-beyond-the-end", webp(picture, b"ABCD\xff\xff\xff\x7f"), TRUNCATED
     yield "no-signature-in-picture", webp(chunk(b"VP8 ", bytes(200))), CORRUPT
     yield "lossless-of-nonsense", webp(chunk(b"VP8L", b"\x2f\x5f\xc0\x0f\0" + b"\xa5" * 99)), BROKEN
     yield "lossless-wrong-mark", webp(chunk(b"VP8L", b"\x2e\x5f\xc0\x0f\0" + b"\xa5" * 99)), CORRUPT
-    yield "alpha-of-nonsense", webp(canvas(96, 64, 0x10), chunk(b"ALPH", b"\x05" + b"\xff" * 30), picture), OK_OR_BROKEN
-    yield "flags-lie", webp(canvas(96, 64, 0xFF), picture), OK_OR_BROKEN
+    yield "alpha-of-nonsense", webp(canvas(96, 64, 0x10), chunk(b"ALPH", b"\x05" + b"\xff" * 30), picture), BROKEN
+    yield "flags-lie", webp(canvas(96, 64, 0xFF), picture), BROKEN
     yield "animation-without-frames", webp(canvas(96, 64, 2), chunk(b"ANIM", bytes(6))), BROKEN
     yield "frame-outside-of-canvas", webp(
         canvas(96, 64, 2), chunk(b"ANIM", bytes(6)), frame(picture, x=2000)
-    ), OK_OR_BROKEN
+    ), BROKEN
     yield "frame-says-another-size", webp(
         canvas(96, 64, 2), chunk(b"ANIM", bytes(6)), frame(picture, width=8, height=8)
-    ), OK_OR_BROKEN
+    ), OK
     for name, exif in looping_exif().items():
         yield f"exif-{name}", webp(canvas(96, 64, 8), picture, chunk(b"EXIF", exif)), OK
     for orientation in (0, 6, 9):
@@ -111,4 +111,4 @@ def _bombs() -> Iterator[tuple[str, bytes, frozenset[str]]]:
     yield "hundred-thousand-chunks", webp(lossy, *[chunk(b"ABCD", b"")] * 100_001), CORRUPT
     yield "6-frames-of-90-megapixels", webp(canvas(9500, 9500, 2), chunk(b"ANIM", bytes(6)), *[frame(lossy)] * 6), TOO_MANY_FRAMES
     # one small frame on a canvas of 12 megapixels: a kilobyte that wants some hundred megabytes
-    yield "small-frame-on-a-large-canvas", webp(canvas(3500, 3500, 2), chunk(b"ANIM", bytes(6)), frame(lossy)), OK_OR_BROKEN
+    yield "small-frame-on-a-large-canvas", webp(canvas(3500, 3500, 2), chunk(b"ANIM", bytes(6)), frame(lossy)), OK
