@@ -76,6 +76,10 @@ def _verdict(what: str, error: Exception) -> ItemError:
     lower = told.lower()
     if isinstance(error, EOFError) or any(word in lower for word in _CUT_OFF):
         return ItemError(ErrorCode.TRUNCATED, f"{what} ended too early ({told}). Fetch it again or ask its source.")
-    if any(word in lower for word in _MEMORY) and _TEXT_CAP not in lower and not isinstance(error, SyntaxError | LookupError):
+    if (
+        any(word in lower for word in _MEMORY)
+        and _TEXT_CAP not in lower
+        and not isinstance(error, SyntaxError | LookupError)
+    ):
         return _memory(what)
     return ItemError(ErrorCode.CORRUPT, f"{what} does not decode ({told}). Ask its source for another copy.")

@@ -11,7 +11,6 @@ from media_assets_tests.hostile.specimens import (
     BROKEN,
     CORRUPT,
     OK,
-    OK_OR_BROKEN,
     TOO_MANY_PIXELS,
     TRUNCATED,
     UNKNOWN,
@@ -70,9 +69,11 @@ def _kinds() -> Iterator[tuple[str, bytes, frozenset[str]]]:
     masks = struct.pack("<III", 0xF800, 0x07E0, 0x001F)
     yield "bit-fields", bmp(depth=16, compression=3, extra=masks), OK
     yield "bit-fields-odd", bmp(depth=16, compression=3, extra=struct.pack("<III", 1, 2, 4)), BROKEN
-    yield "alpha-fields", bmp(
-        depth=32, compression=3, header_size=56, extra=struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
-    ), OK
+    yield (
+        "alpha-fields",
+        bmp(depth=32, compression=3, header_size=56, extra=struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)),
+        OK,
+    )
     core = struct.pack("<IHHHH", 12, 8, 8, 1, 24)
     yield "os2", b"BM" + struct.pack("<IHHI", 26 + 192, 0, 0, 26) + core + bytes(192), OK
     yield "v4", bmp(header_size=108, extra=bytes(68)), OK

@@ -44,7 +44,8 @@ def looping_exif() -> dict[str, bytes]:
         "date-of-nonsense": _HEAD
         + tiff_block([(0x8769, 4, 1, struct.pack("<I", 26))], 0, b"\1\0\x03\x90\2\0\x14\0\0\0\x2c\0\0\0\0\0\0\0")
         + b"9999:99:99 99:99:99\0",
-        "thumbnail-far-away": _HEAD + tiff_block([], next_ifd=14, extra=b"\1\0\1\2\4\0\1\0\0\0\xff\xff\xff\x7f\0\0\0\0"),
+        "thumbnail-far-away": _HEAD
+        + tiff_block([], next_ifd=14, extra=b"\1\0\1\2\4\0\1\0\0\0\xff\xff\xff\x7f\0\0\0\0"),
     }
 
 

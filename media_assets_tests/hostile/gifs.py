@@ -11,7 +11,6 @@ from media_assets_tests.hostile.specimens import (
     BROKEN,
     CORRUPT,
     OK,
-    OK_OR_BROKEN,
     TOO_MANY_FRAMES,
     TOO_MANY_PIXELS,
     TRUNCATED,
@@ -41,13 +40,19 @@ def specimens() -> Iterator[Specimen]:
     yield from named("gif-bombs", "gif", _bombs())
 
 
-def gif(*blocks: bytes, size: tuple[int, int] = (1, 1), flags: int = 0x80, table: bytes = TABLE, end: bytes = b";") -> bytes:
+def gif(
+    *blocks: bytes, size: tuple[int, int] = (1, 1), flags: int = 0x80, table: bytes = TABLE, end: bytes = b";"
+) -> bytes:
     """A GIF89a of these blocks."""
     return b"GIF89a" + struct.pack("<HHBBB", *size, flags, 0, 0) + table + b"".join(blocks) + end
 
 
 def picture(
-    size: tuple[int, int] = (1, 1), at: tuple[int, int] = (0, 0), flags: int = 0, data: bytes = PIXEL, table: bytes = b""
+    size: tuple[int, int] = (1, 1),
+    at: tuple[int, int] = (0, 0),
+    flags: int = 0,
+    data: bytes = PIXEL,
+    table: bytes = b"",
 ) -> bytes:
     """One image block."""
     return b"," + struct.pack("<HHHHB", *at, *size, flags) + table + data

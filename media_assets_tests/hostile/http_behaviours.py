@@ -122,15 +122,17 @@ def _lengths() -> Iterator[Behaviour]:
 
 
 def _encodings() -> Iterator[Behaviour]:
-    bomb = gzip.compress(bytes(50 * 2**20), mtime=0)
+    bomb = gzip.compress(bytes(20 * 2**20), mtime=0)
     for coding in ("gzip", "deflate", "br", "zstd", "compress", "gzip, gzip, gzip", "identity, gzip", "nonsense"):
-        body = zlib.compress(bytes(50 * 2**20)) if coding == "deflate" else bomb
+        body = zlib.compress(bytes(20 * 2**20)) if coding == "deflate" else bomb
         name = coding.replace(", ", "-")
         route = raw(head(len(body), f"Content-Encoding: {coding}") + body)
         yield Behaviour(f"encoded-{name}", route, failed("encoding_refused"))
     # a client that does not know the transfer's coding cannot know where the body ends
     transfer = head(None, "Transfer-Encoding: gzip, chunked")
-    yield Behaviour("transfer-gzip", raw(transfer + _chunked(bomb, 60_000) + b"0\r\n\r\n"), failed("encoding_refused") | NO_HTTP)
+    yield Behaviour(
+        "transfer-gzip", raw(transfer + _chunked(bomb, 60_000) + b"0\r\n\r\n"), failed("encoding_refused") | NO_HTTP
+    )
     yield Behaviour("gzip-not-said", raw(head(len(bomb)) + bomb), failed("unsupported_format"))
 
 
@@ -155,8 +157,14 @@ def _answers() -> Iterator[Behaviour]:
     yield Behaviour("header-without-colon", raw(head(0, "no colon here")), NO_HTTP)
     yield Behaviour("header-folded", raw(head(0, "X: a\r\n b")), NO_HTTP | failed("empty"))
     yield Behaviour("header-with-zeros", raw(head(0, "X: \0")), NO_HTTP)
-    yield Behaviour("switching-protocols", raw(head(None, "Upgrade: x", status="101 Switching Protocols")), NO_HTTP | NO_ANSWER)
-    yield Behaviour("range-not-asked-for", raw(head(5, "Content-Range: bytes 5-9/10", status="206 Partial Content") + b"abcde"), NO_HTTP)
+    yield Behaviour(
+        "switching-protocols", raw(head(None, "Upgrade: x", status="101 Switching Protocols")), NO_HTTP | NO_ANSWER
+    )
+    yield Behaviour(
+        "range-not-asked-for",
+        raw(head(5, "Content-Range: bytes 5-9/10", status="206 Partial Content") + b"abcde"),
+        NO_HTTP,
+    )
     body = picture(21)
     bad = head(None, "Transfer-Encoding: chunked")
     yield Behaviour("chunk-of-text", raw(bad + b"many\r\n" + body), BROKEN_OFF | NO_HTTP)
@@ -167,7 +175,11 @@ def _answers() -> Iterator[Behaviour]:
     extended = bad + b"5;" + b"x" * 2**20 + b"\r\nabcde\r\n0\r\n\r\n"
     yield Behaviour("chunk-extension-of-1-MB", raw(extended), failed("unsupported_format") | NO_HTTP)
     yield Behaviour("chunks-without-end", raw(bad + _chunked(body)), BROKEN_OFF)
-    yield Behaviour("trailer-of-1-MB", raw(bad + _chunked(picture(22)) + b"0\r\nX: " + b"x" * 2**20 + b"\r\n\r\n"), OK | BROKEN_OFF | NO_HTTP)
+    yield Behaviour(
+        "trailer-of-1-MB",
+        raw(bad + _chunked(picture(22)) + b"0\r\nX: " + b"x" * 2**20 + b"\r\n\r\n"),
+        OK | BROKEN_OFF | NO_HTTP,
+    )
 
 
 def _statuses() -> Iterator[Behaviour]:
@@ -181,7 +193,9 @@ def _statuses() -> Iterator[Behaviour]:
     for code, statuses in codes.items():
         for status in statuses:
             # a redirect status without a place to go is an error as well
-            yield Behaviour(f"status-{status}", raw(head(0, status=f"{status} Whatever"), is_closed=False), failed(code))
+            yield Behaviour(
+                f"status-{status}", raw(head(0, status=f"{status} Whatever"), is_closed=False), failed(code)
+            )
     # one pause stands for all items of a host: each has a server of its own
     for server, status, wait, fates in (
         ("pause-1", 429, "86400", failed("rate_limited")),
@@ -314,7 +328,9 @@ def _changes() -> Iterator[Behaviour]:
         if exchange.n == 1:
             await exchange.object(body, '"v1"', cut_at=300)
         else:
-            await exchange.reply(416 if "range" in exchange.headers else 200, b"" if "range" in exchange.headers else body)
+            await exchange.reply(
+                416 if "range" in exchange.headers else 200, b"" if "range" in exchange.headers else body
+            )
 
     yield Behaviour("replaced-before-the-retry", replaced, OK)
     yield Behaviour("rest-of-another-version", mixed, OK)

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -34,7 +34,17 @@ from media_assets.ingest.planning import plan_batches
 from media_assets.lake.delta import Provenance
 from media_assets.stages.stage import IMAGE_STAGES
 from media_assets.tables.columns import Kind
-from media_assets_tests.hostile.http_behaviours import OK, REFUSED, Fates, behaviours, failed, picture, raw, servers, head
+from media_assets_tests.hostile.http_behaviours import (
+    OK,
+    REFUSED,
+    Fates,
+    behaviours,
+    failed,
+    head,
+    picture,
+    raw,
+    servers,
+)
 from media_assets_tests.hostile.site import SPECS, HostileSite
 from media_assets_tests.ingest.fetch.hostile_server import HostileServer, Tripwire
 from media_assets_tests.ingest.fetch.spellings import LOOPBACK_URLS, PRIVATE_ADDRESSES
@@ -80,7 +90,7 @@ class Case:
 class LyingResolver(AbstractResolver):
     """Answers by name: `address.N.example` is the N-th private address, `rebind.example` moves to the canary."""
 
-    n_asked: Counter[str] = Counter()
+    n_asked: ClassVar[Counter[str]] = Counter()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -183,7 +193,8 @@ def _addressed(server: HostileServer, canary: Tripwire) -> list[Case]:
     server.routes["/rebound"] = raw(head(None) + picture(91))
     server.routes["/mapped"] = raw(head(None) + picture(92))
     server.routes["/to-rebound"] = raw(_redirect(f"http://rebind.two.example:{canary.port}/"), is_closed=False)
-    return cases + [
+    return [
+        *cases,
         Case("named", f"http://good.example:{port}/named", OK),
         Case("mapped", f"http://[::ffff:127.9.9.9]:{port}/mapped", OK),
         Case("rebinding", f"http://rebind.one.example:{port}/rebound", OK | REFUSED),

@@ -14,7 +14,7 @@ from PIL import Image
 from media_assets_tests.hostile.exifs import tiff_block
 from media_assets_tests.hostile.gifs import gif, picture
 from media_assets_tests.hostile.pngs import END, header, png
-from media_assets_tests.hostile.specimens import OK, PAYLOAD, TRUNCATED, CORRUPT, Specimen
+from media_assets_tests.hostile.specimens import CORRUPT, OK, PAYLOAD, TRUNCATED, Specimen
 from media_assets_tests.hostile.tiffs import tags_of, tiff
 from media_assets_tests.hostile.webps import canvas, chunk, webp
 from media_assets_tests.media.pictures import (
@@ -34,7 +34,7 @@ SERIAL = "planted-serial-0042"
 DEGREES = struct.pack("<6I", 48, 1, 51, 1, 301333, 10000)
 """The rationals of a latitude, as TIFF writes them."""
 
-MARKERS = tuple(text.encode() for text in (AUTHOR, PLACE, COMMENT, SERIAL, PAYLOAD)) + (DEGREES,)
+MARKERS = (*tuple(text.encode() for text in (AUTHOR, PLACE, COMMENT, SERIAL, PAYLOAD)), DEGREES)
 SIZE = (96, 64)
 
 
@@ -68,7 +68,10 @@ def exif_with_notes() -> bytes:
         entries.append(text(tag, value.encode() + b"\0"))
     comment, serial = b"ASCII\0\0\0" + COMMENT.encode(), SERIAL.encode() + b"\0"
     where, degrees = PLACE.encode() + b"\0", DEGREES
-    places = [text(tag, value, kind)[1:] for tag, value, kind in ((0, comment, 7), (0, serial, 2), (0, where, 2), (0, degrees, 5))]
+    places = [
+        text(tag, value, kind)[1:]
+        for tag, value, kind in ((0, comment, 7), (0, serial, 2), (0, where, 2), (0, degrees, 5))
+    ]
     exif_ifd = start + len(extra)
     owner = places[1]
     extra += struct.pack("<H", 2)
@@ -77,13 +80,21 @@ def exif_with_notes() -> bytes:
     extra += bytes(4)
     gps_ifd = start + len(extra)
     extra += struct.pack("<H", 3) + struct.pack("<HHI", 1, 2, 2) + b"N\0\0\0"
-    extra += struct.pack("<HHI", 2, 5, 3) + places[3][2] + struct.pack("<HHI", 27, 7, places[2][1]) + places[2][2] + bytes(4)
+    extra += (
+        struct.pack("<HHI", 2, 5, 3) + places[3][2] + struct.pack("<HHI", 27, 7, places[2][1]) + places[2][2] + bytes(4)
+    )
     entries += [(0x8769, 4, 1, struct.pack("<I", exif_ifd)), (0x8825, 4, 1, struct.pack("<I", gps_ifd))]
     return b"Exif\0\0" + tiff_block(sorted(entries), 0, extra)
 
 
-XMP = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><dc:creator>{AUTHOR}</dc:creator><exif:GPSLatitude>{PLACE}</exif:GPSLatitude></x:xmpmeta>'
-IPTC = b"Photoshop 3.0\x008BIM\x04\x04\0\0" + struct.pack(">I", len(AUTHOR) + 5) + b"\x1c\x02\x50" + struct.pack(">H", len(AUTHOR)) + AUTHOR.encode()
+XMP = f"<x:xmpmeta><dc:creator>{AUTHOR}</dc:creator><exif:GPSLatitude>{PLACE}</exif:GPSLatitude></x:xmpmeta>"
+IPTC = (
+    b"Photoshop 3.0\x008BIM\x04\x04\0\0"
+    + struct.pack(">I", len(AUTHOR) + 5)
+    + b"\x1c\x02\x50"
+    + struct.pack(">H", len(AUTHOR))
+    + AUTHOR.encode()
+)
 
 
 def with_everything(jpeg: bytes) -> bytes:
@@ -108,9 +119,14 @@ def _good() -> Iterator[tuple[str, bytes]]:
     yield "gray.jpg", with_everything(save(Image.fromarray(make_photo(62, SIZE)).convert("L"), "JPEG"))
     yield "cmyk.jpg", with_everything(save(Image.fromarray(make_photo(63, SIZE)).convert("CMYK"), "JPEG"))
     # markers where a decoder needs the segment: its first bytes are kept, what is behind them is not
-    jfif = insert_segments(make_jpeg(64, SIZE)[:2] + make_jpeg(64, SIZE)[20:], (0xE0, b"JFIF\0\1\1\0\0\1\0\1\0\0" + AUTHOR.encode()))
+    jfif = insert_segments(
+        make_jpeg(64, SIZE)[:2] + make_jpeg(64, SIZE)[20:], (0xE0, b"JFIF\0\1\1\0\0\1\0\1\0\0" + AUTHOR.encode())
+    )
     yield "in-the-jfif-segment.jpg", jfif
-    yield "in-the-adobe-segment.jpg", insert_segments(make_jpeg(65, SIZE), (0xEE, b"Adobe\0\x64\0\0\0\0\1" + AUTHOR.encode()))
+    yield (
+        "in-the-adobe-segment.jpg",
+        insert_segments(make_jpeg(65, SIZE), (0xEE, b"Adobe\0\x64\0\0\0\0\1" + AUTHOR.encode())),
+    )
     yield "in-a-quantisation-table.jpg", insert_segments(make_jpeg(66, SIZE), (0xE3, PAYLOAD.encode()))
     notes = [
         png_chunk(b"tEXt", b"Author\0" + AUTHOR.encode()),
@@ -126,16 +142,26 @@ def _good() -> Iterator[tuple[str, bytes]]:
         yield f"{name}.png", whole + PAYLOAD.encode()
     photo = Image.fromarray(make_photo(67, SIZE))
     lossy = save(photo, "WEBP", quality=80)[12:]
-    yield "lossy.webp", webp(
-        canvas(*SIZE, 0x0C), lossy, chunk(b"EXIF", exif_with_notes()), chunk(b"XMP ", XMP.encode()), chunk(b"PRIV", SERIAL.encode())
-    ) + PAYLOAD.encode()
+    yield (
+        "lossy.webp",
+        webp(
+            canvas(*SIZE, 0x0C),
+            lossy,
+            chunk(b"EXIF", exif_with_notes()),
+            chunk(b"XMP ", XMP.encode()),
+            chunk(b"PRIV", SERIAL.encode()),
+        )
+        + PAYLOAD.encode(),
+    )
     lossless = save(photo, "WEBP", lossless=True, method=0)[12:]
     yield "lossless.webp", webp(lossless, chunk(b"PRIV", SERIAL.encode())) + PAYLOAD.encode()
     comment = b"!\xfe" + bytes((len(COMMENT),)) + COMMENT.encode() + b"\0"
     xmp = b"!\xff\x0bXMP DataXMP" + XMP.encode() + b"\1" + bytes(range(255, -1, -1)) + b"\0\0"
     yield "comment.gif", gif(comment, picture()) + PAYLOAD.encode()
     yield "xmp.gif", gif(comment, picture(), xmp) + PAYLOAD.encode()
-    tags = tags_of(t270=(2, COMMENT.encode() + b"\0"), t315=(2, AUTHOR.encode() + b"\0"), t700=(1, XMP.encode()), t33723=(7, IPTC))
+    tags = tags_of(
+        t270=(2, COMMENT.encode() + b"\0"), t315=(2, AUTHOR.encode() + b"\0"), t700=(1, XMP.encode()), t33723=(7, IPTC)
+    )
     yield "tags.tif", tiff(tags) + PAYLOAD.encode()
     bmp = save(photo, "BMP")
     yield "behind.bmp", bmp + PAYLOAD.encode()
@@ -146,5 +172,3 @@ def _good() -> Iterator[tuple[str, bytes]]:
 
 def _free(text: str) -> bytes:
     return struct.pack(">I", len(text) + 8) + b"free" + text.encode()
-
-

@@ -1,4 +1,4 @@
-"""Hostile PNGs: every colour type and depth, both orders of rows, chunks that lie, and bombs in every compressed part."""
+"""Hostile PNGs: every colour type and depth, both orders of rows, chunks that lie, bombs in every compressed part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from media_assets_tests.hostile.specimens import (
     BROKEN,
     CORRUPT,
     OK,
-    OK_OR_BROKEN,
     TOO_MANY_FRAMES,
     TOO_MANY_PIXELS,
     TRUNCATED,
@@ -22,7 +21,7 @@ from media_assets_tests.hostile.specimens import (
     damaged,
     named,
 )
-from media_assets_tests.media.pictures import make_animation, make_photo, make_png, png_chunk
+from media_assets_tests.media.pictures import make_animation, make_png, png_chunk
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIZE = (64, 48)
@@ -130,9 +129,11 @@ def _headers() -> Iterator[tuple[str, bytes, frozenset[str]]]:
     yield "negative-sides", png(header(2**32 - 1, 2**32 - 1), data, END), TOO_MANY_PIXELS
     yield "no-palette", png(header(24, 17, 8, 3), _pixels(24, 17, 1), END), BROKEN
     short = png_chunk(b"PLTE", bytes(6))
-    yield "index-beyond-the-palette", png(
-        header(24, 17, 8, 3), short, png_chunk(b"IDAT", zlib.compress((b"\0" + b"\xc8" * 24) * 17)), END
-    ), OK
+    yield (
+        "index-beyond-the-palette",
+        png(header(24, 17, 8, 3), short, png_chunk(b"IDAT", zlib.compress((b"\0" + b"\xc8" * 24) * 17)), END),
+        OK,
+    )
     yield "palette-of-257", png(header(24, 17, 8, 3), png_chunk(b"PLTE", bytes(771)), _pixels(24, 17, 1), END), BROKEN
 
 
@@ -150,16 +151,26 @@ def _chunks() -> Iterator[tuple[str, bytes, frozenset[str]]]:
     yield "length-2-billion", png(start, struct.pack(">I", 0x7FFFFFFF) + b"tEXtx", data, END), TRUNCATED
     yield "length-4-billion", png(start, struct.pack(">I", 0xFFFFFFFF) + b"IDATx", data, END), TRUNCATED
     yield "empty-data-chunks", png(start, *[png_chunk(b"IDAT", b"")] * 500, data, END), OK
-    yield "data-byte-by-byte", png(
-        start, *(png_chunk(b"IDAT", bytes((b,))) for b in zlib.compress(bytes(73 * 17))), END
-    ), OK
+    yield (
+        "data-byte-by-byte",
+        png(start, *(png_chunk(b"IDAT", bytes((b,))) for b in zlib.compress(bytes(73 * 17))), END),
+        OK,
+    )
     yield "critical-unknown", png(start, png_chunk(b"QRST", b"x"), data, END), OK
     yield "ancillary-unknown", png(start, png_chunk(b"qrSt", b"x"), data, END), OK
     yield "name-of-no-letters", png(start, png_chunk(b"\0\1\2\3", b"x"), data, END), BROKEN
     yield "data-missing", png(start, END), BROKEN
-    yield "data-split-by-text", png(
-        start, png_chunk(b"IDAT", data[8:-4][:20]), png_chunk(b"tEXt", b"a\0b"), png_chunk(b"IDAT", data[8:-4][20:]), END
-    ), OK
+    yield (
+        "data-split-by-text",
+        png(
+            start,
+            png_chunk(b"IDAT", data[8:-4][:20]),
+            png_chunk(b"tEXt", b"a\0b"),
+            png_chunk(b"IDAT", data[8:-4][20:]),
+            END,
+        ),
+        OK,
+    )
     yield "two-pictures", png(start, data, END) + png(start, data, END), OK
     yield "hundred-thousand-chunks", png(start, *[png_chunk(b"qrSt", b"")] * 100_001, data, END), CORRUPT
     for name, content in {
@@ -187,7 +198,11 @@ def _chunks() -> Iterator[tuple[str, bytes, frozenset[str]]]:
         chunk = png_chunk(b"eXIf", exif[6:])
         yield f"exif-{name}", png(start, chunk, _pixels(24, 17), png_chunk(b"tEXt", b"n\0%d" % number), END), OK
     for orientation in (0, 6, 9, 65535):
-        yield f"orientation-{orientation}", png(start, png_chunk(b"eXIf", orientation_exif(orientation)[6:]), data, END), OK
+        yield (
+            f"orientation-{orientation}",
+            png(start, png_chunk(b"eXIf", orientation_exif(orientation)[6:]), data, END),
+            OK,
+        )
 
 
 def _data() -> Iterator[tuple[str, bytes, frozenset[str]]]:
@@ -214,10 +229,10 @@ def _bombs() -> Iterator[tuple[str, bytes, frozenset[str]]]:
     whole = zlib.compress(bytes(3000 * (4000 * 3 + 1)), 9)
     yield "12-megapixels-of-black", png(header(4000, 3000), png_chunk(b"IDAT", whole), END), OK
     # data without end behind the last row: nobody has to unpack it
-    endless = png_chunk(b"IDAT", zlib.compress(bytes(200 * MIB), 9))
-    yield "200-MB-behind-the-last-row", png(start, endless, END), OK
+    endless = png_chunk(b"IDAT", zlib.compress(bytes(70 * MIB), 9))
+    yield "70-MB-behind-the-last-row", png(start, endless, END), OK
     # Pillow unpacks at most 1 MiB of a text or profile, and 64 MiB of all texts of a file; beyond it refuses.
-    bomb = zlib.compress(bytes(200 * MIB), 9)
+    bomb = zlib.compress(bytes(70 * MIB), 9)
     yield "text", png(start, png_chunk(b"zTXt", b"k\0\0" + bomb), data, END), BROKEN
     yield "international-text", png(start, png_chunk(b"iTXt", b"k\0\1\0\0\0" + bomb), data, END), BROKEN
     yield "profile", png(start, png_chunk(b"iCCP", b"k\0\0" + bomb), data, END), BROKEN

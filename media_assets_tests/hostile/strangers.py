@@ -31,11 +31,17 @@ def specimens() -> Iterator[Specimen]:
 def _known() -> Iterator[tuple[str, bytes]]:
     photo = Image.fromarray(make_photo(9, (32, 24)))
     yield "svg", SVG
-    yield "svg-with-a-script", b'<svg xmlns="http://www.w3.org/2000/svg"><script>fetch("http://127.0.0.1/")</script></svg>'
+    yield (
+        "svg-with-a-script",
+        b'<svg xmlns="http://www.w3.org/2000/svg"><script>fetch("http://127.0.0.1/")</script></svg>',
+    )
     yield "svg-behind-a-comment", b"<!-- " + b"x" * 900 + b" --><svg width='9'/>"
-    yield "svg-with-entities", (
-        b'<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">'
-        b'<!ENTITY c SYSTEM "file:///etc/passwd">]><svg>&b;&c;</svg>'
+    yield (
+        "svg-with-entities",
+        (
+            b'<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">'
+            b'<!ENTITY c SYSTEM "file:///etc/passwd">]><svg>&b;&c;</svg>'
+        ),
     )
     yield "svg-utf-16", SVG.decode().encode("utf-16")
     yield "svg-utf-8-marked", b"\xef\xbb\xbf" + SVG

@@ -87,7 +87,11 @@ def tiff(tags: Tags, data: bytes | None = None, *, order: str = "<", next_ifd: i
     ifd = struct.pack(order + ("Q" if is_big else "H"), len(entries)) + b"".join(entries)
     ifd += struct.pack(order + offset, next_ifd)
     mark = b"II" if order == "<" else b"MM"
-    head = struct.pack(order + "HHHQ", 43, 8, 0, start + len(body)) if is_big else struct.pack(order + "HI", 42, start + len(body))
+    head = (
+        struct.pack(order + "HHHQ", 43, 8, 0, start + len(body))
+        if is_big
+        else struct.pack(order + "HI", 42, start + len(body))
+    )
     return mark + head + body + ifd
 
 
@@ -164,7 +168,11 @@ def _lies() -> Iterator[tuple[str, bytes, frozenset[str]]]:
     yield "photometric-99", tiff(tags_of(t262=(3, 99))), BROKEN
     yield "predictor-9", tiff(tags_of(t259=(3, 5), t317=(3, 9))), BROKEN
     yield "tile-of-0", tiff(tags_of(t273=None, t322=(3, 0), t323=(3, 0), t324=(4, 8), t325=(4, 192))), BROKEN
-    yield "tile-of-65535", tiff(tags_of(t273=None, t322=(4, 65535), t323=(4, 65535), t324=(4, 8), t325=(4, 192))), BROKEN
+    yield (
+        "tile-of-65535",
+        tiff(tags_of(t273=None, t322=(4, 65535), t323=(4, 65535), t324=(4, 8), t325=(4, 192))),
+        BROKEN,
+    )
     yield "directory-behind-the-end", b"II*\0\xff\xff\xff\x7f" + bytes(99), TRUNCATED
     yield "directory-at-0", b"II*\0" + bytes(99), BROKEN
     yield "directory-in-the-header", b"II*\0\2\0\0\0" + bytes(99), BROKEN
@@ -240,9 +248,11 @@ def _metadata() -> Iterator[tuple[str, bytes, frozenset[str]]]:
     yield "xmp-4-MB", tiff(tags_of(t700=(1, b"<x>" * 1_400_000))), OK
     yield "description-4-MB", tiff(tags_of(t270=(2, b"d" * 4_000_000))), OK
     yield "resolution-by-0", tiff(tags_of(t282=(5, ((72, 0),)), t283=(5, ((0, 0),)), t296=(3, 9))), OK
-    yield "colour-map-short", tiff(
-        tags_of(t258=(3, 8), t262=(3, 3), t277=(3, 1), t279=(4, 64), t320=(3, (1, 2, 3))), bytes(64)
-    ), OK
+    yield (
+        "colour-map-short",
+        tiff(tags_of(t258=(3, 8), t262=(3, 3), t277=(3, 1), t279=(4, 64), t320=(3, (1, 2, 3))), bytes(64)),
+        OK,
+    )
 
 
 def _with_short_count(data: bytes, tag: int) -> bytes:
