@@ -30,7 +30,7 @@ MIB = 2**20
 # Every chunk has a checksum: no flipped bit gets by.
 _DAMAGE = Damage(flipped=CORRUPT, holed=CORRUPT)
 _N_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PASSED_OVER = {"international-text-short"}
 """A chunk too short for its fields that Pillow leaves alone; others it refuses."""
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -45,7 +45,7 @@ def specimens() -> Iterator[Specimen]:
     # cut within the frames after the first
     animation = Damage(flipped=CORRUPT, holed=CORRUPT, data_from=0.7)
     yield from damaged("apng", "png", make_animation("PNG", 3, SIZE), animation)
-    for colour_type, depths in _DEPTHS.items():
+    for colour_type, depths in DEPTHS.items():
         for depth in depths:
             for is_interlaced in (False, True):
                 data = made(colour_type, depth, is_interlaced=is_interlaced)
