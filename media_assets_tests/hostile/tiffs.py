@@ -150,7 +150,16 @@ def _lies() -> Iterator[tuple[str, bytes, frozenset[str]]]:
     yield "strip-of-no-bytes", tiff(tags_of(t279=(4, 0))), OK
     yield "strip-missing", tiff(tags_of(t273=None)), BROKEN
     yield "rows-per-strip-0", tiff(tags_of(t278=(4, 0))), BROKEN
-    yield "strips-too-few", tiff(tags_of(t278=(4, 1))), OK
+    # uncompressed: Pillow's own reader would leave what no strip covers black
+    yield "strips-too-few", tiff(tags_of(t278=(4, 1))), TRUNCATED
+    yield (
+        "strips-missing-at-the-end",
+        tiff(tags_of(t278=(4, 2), t273=(4, (8, 56, 104)), t279=(4, (48, 48, 48)))),
+        TRUNCATED,
+    )
+    few = tags_of(32, 32, t273=None, t278=None, t279=None, t322=(3, 16), t323=(3, 16), t324=(4, 8), t325=(4, 768))
+    yield "tiles-too-few", tiff(few, bytes(768)), TRUNCATED
+    yield "plane-missing", tiff(tags_of(t284=(3, 2), t273=(4, (8, 72)), t279=(4, (64, 64)))), TRUNCATED
     yield "strips-100000", tiff(tags_of(t273=(4, (8,) * 100_000), t279=(4, (3,) * 100_000))), OK
     yield "samples-0", tiff(tags_of(t277=(3, 0))), BROKEN
     yield "samples-65535", tiff(tags_of(t277=(3, 65535))), BROKEN

@@ -468,6 +468,7 @@ def rebuilt(*chunks: bytes) -> bytes:
         (b"nonsense" * 30, ErrorCode.CORRUPT),
         (zlib.compress((b"\x09" + bytes(72)) * 17), ErrorCode.CORRUPT),  # no such filter
     ],
+    ids=["rows-missing", "cut", "nonsense", "filter-9"],
 )
 def test_a_png_with_damaged_pixels_is_refused_though_its_checksums_are_right(pixels: bytes, code: ErrorCode) -> None:
     header = pictures.png_chunk(b"IHDR", struct.pack(">IIBBBBB", 24, 17, 8, 2, 0, 0, 0))
