@@ -25,7 +25,7 @@ from media_assets.media.containers.bmff import examine_bmff
 from media_assets.media.containers.gif import examine_gif
 from media_assets.media.containers.jpeg import JpegStructure, examine_jpeg
 from media_assets.media.containers.png import examine_png
-from media_assets.media.containers.structure import Structure
+from media_assets.media.containers.structure import Structure, truncated
 from media_assets.media.containers.tiff import examine_tiff
 from media_assets.media.containers.webp import examine_webp
 from media_assets.media.exif import ExifFacts, exif_facts
@@ -185,11 +185,7 @@ def _check_coverage(image: TiffImageFile) -> None:
     n_planes = len(image.getbands()) if is_in_planes else 1
     areas = [sum((min(x1, width) - x0) * (min(y1, height) - y0) for x0, y0, x1, y1 in p) for p in planes.values()]
     if len(areas) < n_planes or min(areas, default=0) < width * height:
-        raise ItemError(
-            ErrorCode.TRUNCATED,
-            f"expected strips or tiles for all of {width}x{height} pixels in {n_planes} planes, got fewer. The file was "
-            "cut off; fetch it again or ask its source.",
-        )
+        raise truncated(f"expected strips or tiles for all {width}x{height} pixels in {n_planes} planes, got fewer")
 
 
 def _short(mime: str) -> str:
