@@ -57,6 +57,7 @@ def read_batch(
     journal = FetchJournal.of(bench.lake.location, batch_id)
     intake = _take_in(bench, batch_id, versions, journal, options)
     with ExitStack() as stack:
+        stack.enter_context(journal)
         parts = None
         if TENSORS in stages:
             parts = TensorParts(stack.enter_context(PartWriter(bench.lake, TENSORS_IMAGES, batch_id, "tensor")))
