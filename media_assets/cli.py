@@ -89,7 +89,10 @@ def plan_open_images(
     """Plan batches from the Open Images CSV files (image list, labels, boxes, class names)."""
     from media_assets.defs.plans import plan_open_images as run
 
-    _show_plan(run(_settings(), metadata, split, count, batch_size, image_url), Output(as_json))
+    plan, output = run(_settings(), metadata, split, count, batch_size, image_url), Output(as_json)
+    _show_plan(plan, output, {"missing_files": ", ".join(plan.missing_files) or "none"})
+    if plan.missing_files and plan.n_planned:
+        output.say("Without the missing files, items were planned as they are; a later plan does not add to them.")
 
 
 @plan.command("folder")
@@ -100,7 +103,8 @@ def plan_folder(directory: Path, batch_size: int, as_json: bool) -> None:
     """Plan batches from the files of a folder; an item's key is its path inside it."""
     from media_assets.defs.plans import plan_folder as run
 
-    _show_plan(run(_settings(), directory, batch_size), Output(as_json))
+    plan = run(_settings(), directory, batch_size)
+    _show_plan(plan, Output(as_json), {"hidden_left_out": plan.n_hidden})
 
 
 @main.command()
@@ -201,8 +205,10 @@ def replay_letters(
     letters = _letters(stage, code, batch, item, older_than_hours)
     items: dict[str, list[str]] = {}
     for row in letters:
-        if row["stage"] != "ingest.manifest":  # a bad line of a list: mend the list and plan again
+        if row["stage"] != "ingest.manifest":
             items.setdefault(row["batch_id"], []).append(row["item_key"])
+    if n_lines := sum(row["stage"] == "ingest.manifest" for row in letters):
+        output.say(f"{n_lines} bad lines of lists cannot be replayed: mend the list, then plan it again.")
     settings = _settings()
     with Progressbar(output) as progress:
         launcher = _launcher(settings, progress)
@@ -261,7 +267,7 @@ def _letters(
     return dead_letters(_settings().open_lake(), DeadLetterFilter(stage, code, batch, item, age)).to_dicts()
 
 
-def _show_plan(plan: PlanResult, output: Output) -> None:
+def _show_plan(plan: PlanResult, output: Output, more: dict[str, object]) -> None:
     output.records(
         [
             {
@@ -269,6 +275,7 @@ def _show_plan(plan: PlanResult, output: Output) -> None:
                 "planned": plan.n_planned,
                 "already_planned": plan.n_already_planned,
                 "rejected": plan.n_rejected,
+                **more,
                 "new_batches": ", ".join(plan.batch_ids) or "none",
                 "next": "media-assets materialize" if plan.batch_ids else "media-assets status",
             }
