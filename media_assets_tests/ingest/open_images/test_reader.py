@@ -160,7 +160,7 @@ def test_a_bad_row_costs_itself_only_when_good_rows_surround_it(tmp_path, case):
 
 
 @pytest.mark.parametrize("name", ["images", "labels", "boxes", "classes"])
-@pytest.mark.parametrize("how", ["truncated", "garbled", "lost bytes"])
+@pytest.mark.parametrize("how", ["truncated", "garbled", "lost bytes", "one byte"])
 def test_one_damaged_line_of_any_file_is_one_rejected_row(tmp_path, name, how):
     files = small_split(tmp_path, n_images=10)
     path = next(path for path in files.written if name.removesuffix("es") in path.name)
@@ -170,6 +170,7 @@ def test_one_damaged_line_of_any_file_is_one_rejected_row(tmp_path, name, how):
         "truncated": lambda line: line[: len(line) // 4],
         "garbled": lambda line: bytes(byte ^ 0x55 for byte in line).replace(b"\n", b"?").replace(b"\r", b"?"),
         "lost bytes": lambda line: line.replace(b",", b"", 1),
+        "one byte": lambda line: b"~" + line[1:],
     }[how]
     damaged = [*lines[:at], damage(lines[at]), *lines[at + 1 :]]
     path.write_bytes(b"\n".join(damaged[:-1] if how == "truncated" else damaged))
