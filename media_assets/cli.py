@@ -229,6 +229,37 @@ def query(sql: str, as_json: bool) -> None:
     Output(as_json).query(columns, rows)
 
 
+@main.command("clean-up")
+@click.option(
+    "--older-than-hours",
+    type=click.FloatRange(24),
+    default=168,
+    show_default=True,
+    help="Last written so long ago: longer than any run lasts.",
+)
+@click.option("--delete", is_flag=True, help="Delete them; without it they are only counted.")
+@_as_json
+def clean_up(older_than_hours: float, delete: bool, as_json: bool) -> None:
+    """Count, or delete, files of killed runs that no table refers to."""
+    from media_assets.lake.leftovers import delete_leftovers, find_leftovers
+
+    lake = _settings().open_lake()
+    leftovers = find_leftovers(lake, timedelta(hours=older_than_hours))
+    if delete:
+        delete_leftovers(lake, leftovers)
+    rows = [
+        {
+            "folder": folder,
+            "files": len(files := [file for file in leftovers if file.folder == folder]),
+            "bytes": sum(file.size_bytes for file in files),
+            "oldest": min(file.modified_at for file in files),
+            "deleted": delete,
+        }
+        for folder in sorted({file.folder for file in leftovers})
+    ]
+    Output(as_json).table("Leftovers", rows, empty="Nothing was left behind.")
+
+
 @main.command()
 @_as_json
 def doctor(as_json: bool) -> None:

@@ -166,6 +166,19 @@ def test_bad_lines_and_missing_files_of_a_list_are_told(run: Run, tmp_path: Path
     assert "1 bad lines of lists cannot be replayed" in told
 
 
+def test_leftovers_are_counted_and_deleted_when_told_to(run: Run, tmp_path: Path) -> None:
+    assert run("clean-up")["rows"] == []
+    half = tmp_path / "lake" / "blobs" / "ab" / "half#1"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    os.utime(half, (1e9, 1e9))
+    (row,) = run("clean-up")["rows"]
+    assert (row["folder"], row["files"], row["bytes"], row["deleted"]) == ("blobs", 1, 4, False)
+    assert half.exists()
+    assert run("clean-up", "--delete")["rows"][0]["deleted"]
+    assert not half.exists()
+
+
 def test_a_failure_is_told_on_stderr_and_by_the_exit_code(run: Run, tmp_path: Path) -> None:
     error = run("plan", "open-images", "--split", "validation", "--metadata", str(tmp_path), code=1)["error"]
     assert error["type"] == "PlanRefused"
