@@ -40,16 +40,20 @@ def batch_cells(bench: Workbench, batch_id: str, n_cells: int = 64) -> list[Cell
 def _shown(lake: Lake, batch_id: str) -> Iterator[dict[str, Any]]:
     here = {"batch_id": [batch_id]}
     frames = lake.scan(FRAMES_IMAGES, here).select("item_key", pl.col("blob").alias("frame")).collect()
-    statuses = lake.scan(ITEM_STATUS, here).select("stage", "item_key", "status", "error_code", "message").collect()
+    statuses = lake.scan(ITEM_STATUS, here).select("item_key", "status", "error_code", "message", "blob").collect()
     verdicts: dict[str, dict[str, Any]] = {}
     for row in statuses.iter_rows(named=True):
         before = verdicts.get(row["item_key"])
         if before is None or rank(row["status"]) < rank(before["status"]):
             verdicts[row["item_key"]] = row
     blobs = dict(frames.iter_rows())
+    of_bytes = {
+        row["blob"]: blobs[row["item_key"]] for row in statuses.iter_rows(named=True) if row["item_key"] in blobs
+    }
     for key in sorted(verdicts, key=lambda key: (rank(verdicts[key]["status"]), key)):
         row = verdicts[key]
-        yield {"item_key": key, "frame": blobs.get(key), "status": row["status"], "caption": caption_of(row)}
+        frame = of_bytes.get(row["blob"]) if row["status"] == Status.DUPLICATE else blobs.get(key)
+        yield {"item_key": key, "frame": frame, "status": row["status"], "caption": caption_of(row)}
 
 
 def caption_of(status_row: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ START_SECONDS = 150
 _END_SECONDS = 20
 _POLL_SECONDS = 0.5
 _LOADED = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
-_BACKFILLS = "{ partitionBackfillsOrError(limit: 1) { ... on PartitionBackfills { results { id } } } }"
+_BACKFILLS = "{ partitionBackfillsOrError(limit: 1) { ... on PartitionBackfills { results { id status } } } }"
 _RUNS = """query ($key: String!, $value: String!) {
   runsOrError(filter: {tags: [{key: $key, value: $value}]}) { ... on Runs { results { status } } } }"""
 _ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
@@ -68,10 +68,10 @@ class DagsterDev:
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}; {self.log}:\n{self.log_tail()}"
             time.sleep(_POLL_SECONDS)
 
-    def latest_backfill(self) -> str:
-        """Id of the backfill that was launched last."""
+    def latest_backfill(self) -> tuple[str, str]:
+        """Id and state of the backfill that was launched last."""
         results = self.query(_BACKFILLS)["partitionBackfillsOrError"]["results"]
-        return str(results[0]["id"])
+        return results[0]["id"], results[0]["status"]
 
     def runs_tagged(self, key: str, value: str) -> list[str]:
         """States of the runs that carry a tag."""

@@ -1,4 +1,4 @@
-"""Pictures small enough for a repository: trimmed, scaled, and saved as PNG with a palette or as WebP.
+"""Pictures small enough for a repository: at most 1400 pixels wide, as WebP, exact where that fits.
 
 Not here: making them (`pictures.py`).
 """
@@ -12,14 +12,11 @@ from PIL import Image
 
 MAX_BYTES = 195_000
 MAX_WIDTH_PX = 1400
-_N_COLOURS = 255
 _QUALITIES = (90, 85, 80, 70, 60, 50)
 
 
-def save_picture(image: Image.Image, path: Path) -> Path:
-    """Write a picture, at most 1400 pixels wide and 195 kB: a PNG where that is enough, else a WebP.
-
-    `path` has no suffix; the path that was written has.
+def save_picture(image: Image.Image, path: Path) -> None:
+    """Write a picture as WebP of at most 195 kB: without loss where that fits, else as good as fits.
 
     Raises:
         ValueError: it does not fit at the lowest quality either.
@@ -27,26 +24,17 @@ def save_picture(image: Image.Image, path: Path) -> Path:
     if image.width > MAX_WIDTH_PX:
         height = round(image.height * MAX_WIDTH_PX / image.width)
         image = image.resize((MAX_WIDTH_PX, height), Image.Resampling.LANCZOS)
-    data, suffix = _png(image), ".png"
+    data = _webp(image, None)
     for quality in _QUALITIES if len(data) > MAX_BYTES else ():
-        data, suffix = _webp(image, quality), ".webp"
+        data = _webp(image, quality)
         if len(data) <= MAX_BYTES:
             break
     if len(data) > MAX_BYTES:
         raise ValueError(f"expected at most {MAX_BYTES} bytes for {path.name}, got {len(data)}; show less in it")
-    written = path.with_suffix(suffix)
-    written.write_bytes(data)
-    return written
+    path.write_bytes(data)
 
 
-def _png(image: Image.Image) -> bytes:
+def _webp(image: Image.Image, quality: int | None) -> bytes:
     buffer = io.BytesIO()
-    few = image.convert("RGB").quantize(_N_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    few.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def _webp(image: Image.Image, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, "WEBP", quality=quality, method=6)
+    image.convert("RGB").save(buffer, "WEBP", lossless=quality is None, quality=quality or 100, method=6)
     return buffer.getvalue()

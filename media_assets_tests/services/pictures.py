@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import FloatRect, Page
 
+from media_assets.cli_output import Output
 from media_assets.demo.corpus import write_corpus
-from media_assets.media.contact_sheet import contact_sheet
-from media_assets.stages.pictures import batch_cells
+from media_assets.demo.walkthrough import run_demo
 from media_assets_tests.services import screens
 from media_assets_tests.services.browser import Visitor, running_chromium
 from media_assets_tests.services.dagster_dev import DagsterDev, running_dagster_dev
@@ -29,6 +29,7 @@ from media_assets_tests.services.workplace import Workplace, open_workplace
 
 BATCH_SIZE = 40
 N_IMAGES, N_BACKFILLED = 240, 3  # six batches; the last three are left to a backfill
+N_GROUPS, N_ASSETS = 5, 6
 RUN_SECONDS = 240
 _SCALE = 1.25  # finer text than the page's own pixels, before the picture is made 1400 wide
 
@@ -59,9 +60,10 @@ class _Studio:
     directory: Path
 
     def contact_sheet(self) -> None:
-        """The sheet that `make demo` writes for a batch."""
-        cells = batch_cells(self.workplace.settings.workbench(), _batch(1))
-        self._save("contact-sheet", Image.open(io.BytesIO(contact_sheet(cells, columns=10, cell_px=128))))
+        """The sheet of a batch that `make demo` writes."""
+        run_demo(self.workplace.root / "demo", 60, Output(as_json=True))
+        with Image.open(self.workplace.root / "demo" / f"{_batch(1)}.jpg") as sheet:
+            self._save("contact-sheet", sheet)
 
     def statistics(self) -> None:
         """The plot of the dataset's channels, in its dialog."""
@@ -89,29 +91,40 @@ class _Studio:
         """The launch of a backfill over the batches that are left, and its end."""
         batches = [_batch(n) for n in range(4, 4 + N_BACKFILLED)]
         with self._page(screens.LINEAGE, 860) as page:
-            screens.expand_groups(page, 5, 6)
+            screens.expand_groups(page, N_GROUPS, N_ASSETS)
             screens.filter_assets(page, 'kind:"image" or kind:"numpy"', ("media", "images", "images"))
             dialog = screens.open_backfill(page, batches)
             self._shoot(page, "backfill-launch")
             dialog.get_by_role("button", name="Launch backfill").click()
             dialog.wait_for(state="hidden")
-        backfill = self.dev.latest_backfill()
+        backfill, _ = self.dev.latest_backfill()
         assert self.dev.runs_of_backfill(backfill, RUN_SECONDS) == ["SUCCESS"]
-        with self._page(f"/runs/b/{backfill}", 420) as page:
+        self.dev.wait_for("it is told so", lambda: self.dev.latest_backfill()[1] == "COMPLETED_SUCCESS", RUN_SECONDS)
+        with self._page(f"/runs/b/{backfill}", 500) as page:
             page.get_by_text("100% completed").nth(2).wait_for()
             page.get_by_text("Succeeded", exact=True).first.wait_for()
             self._shoot(page, "backfill")
 
     def lineage(self) -> None:
-        """The whole graph, with every batch done."""
-        with self._page(screens.LINEAGE, 700, width=1900) as page:
-            screens.hide_panels(page)
-            page.reload()
-            screens.expand_groups(page, 5, 6)
+        """The whole graph, with every batch done and its groups open, cut out of a window that is wide enough for it."""
+        with self._page(screens.LINEAGE, 900, width=1900) as page:
+            screens.expand_groups(page, N_GROUPS, N_ASSETS)
             page.reload()  # the graph is fitted into the window when the page is opened
-            page.get_by_text("1 / 1 Passed").wait_for()
-            screens.graph_boxes(page)
-            self._shoot(page, "lineage")
+            page.locator("foreignObject:not(.group)").nth(N_ASSETS - 1).wait_for()
+            boxes = [box for box in screens.graph_boxes(page) if box.is_group]
+            left, top = min(box.left for box in boxes), min(box.top for box in boxes)
+            right, bottom = max(box.right for box in boxes), max(box.bottom for box in boxes)
+            margin = 20
+            self._shoot(
+                page,
+                "lineage",
+                {
+                    "x": left - margin,
+                    "y": top - margin,
+                    "width": right - left + 2 * margin,
+                    "height": bottom - top + 2 * margin,
+                },
+            )
 
     @contextmanager
     def _page(self, path: str, height: int, width: int = 1400) -> Iterator[Page]:
@@ -119,13 +132,14 @@ class _Studio:
             page.set_viewport_size({"width": width, "height": height})
             yield page
 
-    def _shoot(self, page: Page, name: str) -> None:
+    def _shoot(self, page: Page, name: str, clip: FloatRect | None = None) -> None:
         page.mouse.move(0, 0)  # nothing is hovered over
         page.wait_for_timeout(1500)  # the rest of the page: counts and pills come after the text
-        self._save(name, Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide"))))
+        self._save(name, Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide", clip=clip))))
 
     def _save(self, name: str, image: Image.Image) -> None:
-        written = save_picture(image, self.directory / name)
+        written = self.directory / f"{name}.webp"
+        save_picture(image, written)
         sys.stdout.write(f"{written}  {written.stat().st_size:,} bytes\n")
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from media_assets_tests.services.browser import Visitor
 
@@ -61,8 +62,11 @@ def asset_page(key: str, view: str, **query: str) -> str:
 def expand_groups(page: Page, n_groups: int, n_assets: int) -> list[Box]:
     """Open every group of the asset graph, and wait until all of it is drawn."""
     page.locator("foreignObject").nth(n_groups - 1).wait_for()
-    page.keyboard.press("Alt+KeyE")
-    page.locator("foreignObject:not(.group)").nth(n_assets - 1).wait_for()
+    nodes = page.locator("foreignObject:not(.group)")
+    while nodes.count() < n_assets:  # a key that is pressed while the page is still loading is lost
+        page.keyboard.press("Alt+KeyE")
+        with suppress(TimeoutError):
+            nodes.nth(n_assets - 1).wait_for(timeout=SHOWN_MS / 3)
     return graph_boxes(page)
 
 
@@ -140,12 +144,6 @@ def switch_sensor(visitor: Visitor, sensor: str, is_on: bool) -> None:
         expect(switch.get_by_role("checkbox")).to_be_checked(checked=is_on, timeout=SHOWN_MS)
         page.reload()  # what the page shows at once is its wish
         expect(switch.get_by_role("checkbox")).to_be_checked(checked=is_on, timeout=SHOWN_MS)
-
-
-def hide_panels(page: Page) -> None:
-    """On the asset graph: leave the whole width to the graph."""
-    page.get_by_role("button", name="Hide navigation").click()
-    page.locator("button:has([aria-label=panel_show_right])").last.click()
 
 
 def check_of_batch(page: Page, batch: str) -> str:

@@ -152,7 +152,7 @@ def test_a_range_backfill_launched_by_clicks_materializes_every_batch(
         dialog = screens.open_backfill(page, batches)
         dialog.get_by_role("button", name="Launch backfill").click()
         dialog.wait_for(state="hidden")
-    backfill = dagster_dev.latest_backfill()
+    backfill, _ = dagster_dev.latest_backfill()
     runs = dagster_dev.runs_of_backfill(backfill, RUN_SECONDS)
     assert runs == ["SUCCESS"], "neighbouring batches share a run"
     counted = Counter(statuses(workplace, batches).select("batch_id", "stage", "status").iter_rows())
