@@ -40,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("directory", type=Path, help="where the pictures go, such as docs/img")
     directory: Path = parser.parse_args(arguments).directory
     directory.mkdir(parents=True, exist_ok=True)
+    _demo_sheet(directory)
     with tempfile.TemporaryDirectory() as root, _open_studio(Path(root), directory) as studio:
         for shoot in (
-            studio.contact_sheet,
             studio.statistics,
             studio.batch,
             studio.checks,
@@ -58,12 +58,6 @@ class _Studio:
     dev: DagsterDev
     visitor: Visitor
     directory: Path
-
-    def contact_sheet(self) -> None:
-        """The sheet of a batch that `make demo` writes."""
-        run_demo(self.workplace.root / "demo", 60, Output(as_json=True))
-        with Image.open(self.workplace.root / "demo" / f"{_batch(1)}.jpg") as sheet:
-            self._save("contact-sheet", sheet)
 
     def statistics(self) -> None:
         """The plot of the dataset's channels, in its dialog."""
@@ -106,7 +100,7 @@ class _Studio:
             self._shoot(page, "backfill")
 
     def lineage(self) -> None:
-        """The whole graph, with every batch done and its groups open, cut out of a window that is wide enough for it."""
+        """The whole graph, with every batch done, cut out of a window that is wide enough for it."""
         with self._page(screens.LINEAGE, 900, width=1900) as page:
             screens.expand_groups(page, N_GROUPS, N_ASSETS)
             page.reload()  # the graph is fitted into the window when the page is opened
@@ -135,12 +129,25 @@ class _Studio:
     def _shoot(self, page: Page, name: str, clip: FloatRect | None = None) -> None:
         page.mouse.move(0, 0)  # nothing is hovered over
         page.wait_for_timeout(1500)  # the rest of the page: counts and pills come after the text
-        self._save(name, Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide", clip=clip))))
+        _save(
+            self.directory / name,
+            Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide", clip=clip))),
+        )
 
-    def _save(self, name: str, image: Image.Image) -> None:
-        written = self.directory / f"{name}.webp"
-        save_picture(image, written)
-        sys.stdout.write(f"{written}  {written.stat().st_size:,} bytes\n")
+
+def _demo_sheet(directory: Path) -> None:
+    """The sheet of a batch that `make demo` writes. Before the browser starts: both want the thread's event loop."""
+    with tempfile.TemporaryDirectory() as root:
+        run_demo(Path(root) / "demo", 60, Output(as_json=True))
+        with Image.open(Path(root) / "demo" / f"{_batch(1)}.jpg") as sheet:
+            _save(directory / "contact-sheet", sheet)
+
+
+def _save(path: Path, image: Image.Image) -> None:
+    written = path.with_name(f"{path.name}.webp")
+    save_picture(image, written)
+    sys.stdout.write(f"{written}  {written.stat().st_size:,} bytes\n")
+    sys.stdout.flush()
 
 
 def _batch(number: int) -> str:
