@@ -157,21 +157,26 @@ class BareLoop:
 
 @dataclass(frozen=True)
 class Img2Dataset:
-    """img2dataset, two processes, squares as JPEG in Parquet."""
+    """img2dataset, two processes, squares in Parquet: as JPEG, its default, or without loss as PNG."""
 
     folder: Path
+    encode_format: str = "jpg"
     n_processes: int = 2
     name: str = "img2dataset"
     cut: Callable[[int, int], Box] = crop_of_224
 
     @property
     def about(self) -> dict[str, Any]:
-        return versions("img2dataset", "img2dataset") | {"processes": self.n_processes, "keeps": "squares as JPEG q95"}
+        return versions("img2dataset", "img2dataset") | {
+            "processes": self.n_processes,
+            "keeps": {"jpg": "squares as JPEG, quality 95", "png": "squares as PNG"}[self.encode_format],
+        }
 
     def prepare(self, task: Task) -> tuple[list[str], dict[str, str]]:
         python = python_of(self.folder, "img2dataset")
         script = str(JOBS / "img2dataset_job.py")
-        return [str(python), script, task.write_urls(), str(task.folder / "squares"), str(self.n_processes)], {
+        where = [task.write_urls(), str(task.folder / "squares")]
+        return [str(python), script, *where, str(self.n_processes), self.encode_format], {
             "NO_ALBUMENTATIONS_UPDATE": "1"  # or it asks the package index whether it is current
         }
 
@@ -181,10 +186,10 @@ class Img2Dataset:
 
     def squares(self, task: Task, image_ids: Iterable[str]) -> Mapping[str, Pixels]:
         wanted, found = set(image_ids), {}
-        for group in _row_groups((task.folder / "squares").glob("*.parquet"), ["url", "jpg"]):
+        for group in _row_groups((task.folder / "squares").glob("*.parquet"), ["url", self.encode_format]):
             for row in group.to_pylist():
                 if (image_id := Path(row["url"]).stem) in wanted:
-                    found[image_id] = np.asarray(Image.open(io.BytesIO(row["jpg"])).convert("RGB"), np.uint8)
+                    found[image_id] = np.asarray(Image.open(io.BytesIO(row[self.encode_format])).convert("RGB"), np.uint8)
         return found
 
 

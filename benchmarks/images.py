@@ -27,6 +27,7 @@ from benchmarks.ratios import (
     BARE,
     DAFT,
     IMG2DATASET,
+    LOSSLESS,
     PRODUCT,
     YARDSTICK,
     Row,
@@ -130,6 +131,8 @@ def _contenders(options: argparse.Namespace, bench: Bench) -> Iterator[Contender
         yield _fastest_loop(bench, min(_CALIBRATION_IMAGES, *options.sizes))
     if IMG2DATASET in options.jobs:
         yield Img2Dataset(options.directory)
+    if LOSSLESS in options.jobs:
+        yield Img2Dataset(options.directory, "png", name=LOSSLESS)
     if DAFT in options.jobs:
         yield Daft(options.directory)
     if "without-dagster" in options.jobs:
@@ -152,7 +155,7 @@ def _result(
     n = max(options.sizes)
     names = [contender.name for contender in contenders]
     ratios: dict[str, Any] = {"at_n": n, "growth": growth(measured)}
-    for job in (IMG2DATASET, DAFT, BARE, "without-dagster"):
+    for job in (IMG2DATASET, LOSSLESS, DAFT, BARE, "without-dagster"):
         if PRODUCT in names and job in names:
             ratios[f"images_per_cpu_s_to_{job}"] = cpu_ratio(bench.runs, job, n)
             ratios[f"images_per_s_to_{job}"] = rate_ratio(bench.runs, job, n)
@@ -197,7 +200,7 @@ def _command(options: argparse.Namespace) -> str:
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    every = [PRODUCT, BARE, IMG2DATASET, DAFT, "without-dagster"]
+    every = [PRODUCT, BARE, IMG2DATASET, LOSSLESS, DAFT, "without-dagster"]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.images", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[2_000, 10_000], help="pictures a run")
     parser.add_argument("--rounds", type=int, default=3, help="runs of every job and size, in alternating order")

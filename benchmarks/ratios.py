@@ -13,9 +13,8 @@ from typing import Any
 
 Row = dict[str, Any]
 
-PRODUCT, BARE, IMG2DATASET, DAFT, YARDSTICK = (
-    "media-assets", "bare-loop", "img2dataset", "daft", "pillow-draft-bicubic",
-)  # fmt: skip
+PRODUCT, BARE, DAFT, YARDSTICK = "media-assets", "bare-loop", "daft", "pillow-draft-bicubic"
+IMG2DATASET, LOSSLESS = "img2dataset", "img2dataset-png"
 
 IMG2DATASET_BAR, DAFT_BAR, BARE_BAR = 2.0, 2.5, 0.75
 PEAK_BAR_MB, GROWTH_BAR, DAGSTER_BAR_PERCENT, QUALITY_SLACK_DB = 1000, 1.15, 2.0, 0.1
