@@ -125,7 +125,8 @@ def materialize(batch_glob: str, selection: tuple[str, ...], again: bool, refetc
         results = launcher.materialize(batches, stages, refetch=refetch)
         if any(result.success for result in results) and not selection:
             results.append(launcher.measure_statistics())
-    _show_runs(results, output, nothing=f"Nothing to do: every batch matching {batch_glob!r} is done (see --again).")
+    nothing = f"Nothing to do: every batch matching {batch_glob!r} is done (see --again)."
+    _show_runs(settings, results, output, nothing)
 
 
 @main.command()
@@ -136,10 +137,15 @@ def status(batch_glob: str, as_json: bool) -> None:
     from fnmatch import fnmatchcase
 
     from media_assets.lake.overview import batch_overview
+    from media_assets.lake.publications import Publications
 
-    overview = batch_overview(_settings().open_lake())
-    rows = [row for row in overview.to_dicts() if fnmatchcase(row["batch_id"], batch_glob)]
-    Output(as_json).table("Batches", rows, empty="Nothing is planned yet: media-assets plan …")
+    lake, output = _settings().open_lake(), Output(as_json)
+    rows = [row for row in batch_overview(lake).to_dicts() if fnmatchcase(row["batch_id"], batch_glob)]
+    half = sorted(key for key in Publications.of(lake.location).unfinished() if fnmatchcase(key, batch_glob))
+    output.table("Batches", rows, "Nothing is planned yet: media-assets plan …", {"half_published": half})
+    if half:
+        told = ", ".join(half)
+        output.say(f"Half published (now, or by a process that died): {told}. media-assets materialize completes them.")
 
 
 @main.group("dead-letters")
@@ -209,7 +215,10 @@ def replay_letters(
         results = launcher.replay(items)
         if any(result.success for result in results):
             results.append(launcher.measure_statistics())
-    _show_runs(results, output, nothing="Nothing to replay.")
+    facts = _replayed(items, _letters(None, None, batch, None, None))
+    _show_runs(settings, results, output, "Nothing to replay: no dead letter matches.", facts)
+    if items:
+        output.say("Replayed {replayed}: {came_back} came back, {still_failed} failed again.".format(**facts))
 
 
 @main.command()
@@ -276,19 +285,35 @@ def _show_plan(plan: PlanResult, output: Output) -> None:
     )
 
 
-def _show_runs(results: list[RunResult], output: Output, nothing: str) -> None:
-    rows = [
-        {
-            "run_id": result.run_id,
-            "batches": ", ".join(result.batch_ids) or "all",
-            "result": "done" if result.success else "FAILED",
-            "error": result.error or "",
-        }
-        for result in results
-    ]
-    output.table("Runs", rows, empty=nothing)
+def _replayed(items: dict[str, list[str]], left: list[dict[str, Any]]) -> dict[str, int]:
+    """What a replay brought: how many items were tried, came back, and failed again."""
+    failed = {(row["batch_id"], row["item_key"]) for row in left}
+    tried = {(batch_id, key) for batch_id, keys in items.items() for key in keys}
+    return {
+        "replayed": len(tried),
+        "came_back": len(tried - failed),
+        "still_failed": len(tried & failed),
+    }
+
+
+def _show_runs(
+    settings: Settings,
+    results: list[RunResult],
+    output: Output,
+    nothing: str,
+    facts: dict[str, int] | None = None,
+) -> None:
+    from media_assets.defs.runs import batch_results
+
+    rows = batch_results(settings.open_lake(), results)
+    shown = (
+        rows if output.as_json else [{k: v for k, v in row.items() if k not in ("run_id", "erased")} for row in rows]
+    )
+    output.table("Batches", shown, nothing, facts)
     if not all(result.success for result in results):
         raise SystemExit(1)
+    if n_failed := sum(row["failed"] for row in rows):
+        output.say(f"{n_failed} items are dead letters: media-assets dead-letters list")
 
 
 if __name__ == "__main__":

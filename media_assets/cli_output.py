@@ -37,10 +37,10 @@ class Output:
 
     as_json: bool = False
 
-    def table(self, title: str, rows: Sequence[Row], empty: str) -> None:
-        """Rows under their column names; `empty` is said when there are none."""
+    def table(self, title: str, rows: Sequence[Row], empty: str, facts: Mapping[str, Any] | None = None) -> None:
+        """Rows under their column names; `empty` is said when there are none, `facts` stand beside them in JSON."""
         if self.as_json:
-            self._document({"rows": [dict(row) for row in rows]})
+            self._document({"rows": [dict(row) for row in rows], **(facts or {})})
             return
         if not rows:
             click.echo(empty)

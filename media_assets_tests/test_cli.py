@@ -85,8 +85,8 @@ def test_every_entry_of_a_folder_has_one_fate(run: Run, tmp_path: Path) -> None:
     assert plan["planned"] == len(FATES) + 1
     (again,) = run("plan", "folder", str(folder))["rows"]
     assert (again["planned"], again["already_planned"]) == (0, len(FATES) + 1)
-    runs = run("materialize")["rows"]
-    assert [row["result"] for row in runs] == ["done", "done"]
+    (batch,) = run("materialize")["rows"]
+    assert (batch["result"], batch["accepted"], batch["failed"]) == ("done", 4, 8)
     got = fates(run)
     (odd,) = set(got) - set(FATES)
     assert got.pop(odd) == "accepted", "a name that is not UTF-8 is a name all the same"
@@ -111,10 +111,13 @@ def test_dead_letters_are_listed_shown_and_replayed(run: Run, tmp_path: Path) ->
     assert shown["uri"].endswith("/photos/empty.jpg")
 
     (folder / "empty.jpg").write_bytes(make_jpeg(9, SIZE))
-    run("dead-letters", "replay", "--code", "empty")
+    replay = run("dead-letters", "replay", "--code", "empty")
+    assert (replay["replayed"], replay["came_back"], replay["still_failed"]) == (1, 1, 0)
     assert fates(run)["empty.jpg"] == "accepted"
     assert len(run("dead-letters", "list")["rows"]) == 7
     assert run("dead-letters", "replay", "--code", "not_found")["rows"] == []
+    again = run("dead-letters", "replay", "--item", "page.jpg")
+    assert (again["replayed"], again["came_back"], again["still_failed"]) == (1, 0, 1)
 
 
 def test_the_sample_set_meets_its_fates_from_the_real_csv_files(run: Run, tmp_path: Path) -> None:
@@ -141,6 +144,8 @@ def test_the_sample_set_meets_its_fates_from_the_real_csv_files(run: Run, tmp_pa
 def test_a_failure_is_told_on_stderr_and_by_the_exit_code(run: Run, tmp_path: Path) -> None:
     error = run("plan", "open-images", "--split", "validation", "--metadata", str(tmp_path), code=1)["error"]
     assert error["type"] == "PlanRefused"
+    error = run("materialize", "--batch", "no.such.*", code=1)["error"]
+    assert "no.such.*" in error["message"], "a glob that matches nothing is a slip, not a batch that is done"
     error = run("materialize", "--select", "raw/nothing", code=1)["error"]
     assert "raw.media" in error["message"]
     error = run("query", "SELECT * FROM nowhere.nothing", code=1)["error"]

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from media_assets.defs.dead_runs import fail_dead_runs, own_process_tags
 from media_assets.defs.descriptions import asset_key
@@ -20,9 +21,12 @@ from media_assets.defs.images import MAX_BATCHES_PER_RUN
 from media_assets.defs.resources import Settings
 from media_assets.errors import SetupError
 from media_assets.lake.delta import Lake
+from media_assets.lake.overview import item_counts
+from media_assets.lake.publications import Publications
 from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
 from media_assets.stages.workbench import Progress, no_progress
 from media_assets.tables import ITEM_STATUS, TENSORS_STATISTICS
+from media_assets.tables.columns import Status
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -35,6 +39,30 @@ class RunResult:
     batch_ids: tuple[str, ...]
     success: bool
     error: str | None
+
+
+def batch_results(lake: Lake, results: Sequence[RunResult]) -> list[dict[str, Any]]:
+    """One row per batch of these runs: `done` or `FAILED`, what became of its items, and why its run failed.
+
+    In a run over several batches those are done that have statuses by this run, whatever became of the others. A run
+    over all batches has a row only when it failed.
+    """
+    counts = item_counts(lake, {batch_id for result in results for batch_id in result.batch_ids})
+    rows = []
+    for result in results:
+        done = set(result.batch_ids) if result.success else _batches_done_by(lake, result)
+        for batch_id in result.batch_ids or (() if result.success else ("all",)):
+            row: dict[str, Any] = {"batch_id": batch_id, "result": "done" if batch_id in done else "FAILED"}
+            row |= counts.get(batch_id, {status.value: 0 for status in Status})
+            rows.append(row | {"error": "" if batch_id in done else result.error or "", "run_id": result.run_id})
+    return rows
+
+
+def _batches_done_by(lake: Lake, result: RunResult) -> set[str]:
+    if not result.batch_ids:
+        return set()
+    statuses = lake.scan(ITEM_STATUS, {"batch_id": result.batch_ids}).filter(pl.col("run_id") == result.run_id)
+    return set(statuses.select("batch_id").unique().collect()["batch_id"])
 
 
 @dataclass(frozen=True)
@@ -130,16 +158,29 @@ def stages_selected(names: Sequence[str]) -> tuple[Stage, ...]:
 
 
 def matching_batches(instance: dg.DagsterInstance, pattern: str) -> list[str]:
-    """Registered batches whose id matches a glob, in the order of registration."""
-    return [key for key in instance.get_dynamic_partitions("batches") if fnmatchcase(key, pattern)]
+    """Registered batches whose id matches a glob, in the order of registration.
+
+    Raises:
+        SetupError: there is none, and the glob means some.
+    """
+    registered = instance.get_dynamic_partitions("batches")
+    matching = [key for key in registered if fnmatchcase(key, pattern)]
+    if not matching and pattern != "*":
+        known = f"{len(registered)} are registered, such as {registered[0]!r}" if registered else "none is registered"
+        raise SetupError(
+            f"Expected a glob that matches the id of a batch, got {pattern!r}; {known}. `media-assets status` lists "
+            f"them, `media-assets plan …` makes new ones."
+        )
+    return matching
 
 
 def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
-    """Batches that have statuses at every one of these stages."""
+    """Batches that have statuses at every one of these stages, and that no process left half published."""
     names = [stage.name for stage in stages]
     rows = lake.scan(ITEM_STATUS, {"stage": names}).select("batch_id", "stage").unique().collect()
     counts = rows.group_by("batch_id").len()
-    return {batch_id for batch_id, n in counts.iter_rows() if n == len(names)}
+    complete = {batch_id for batch_id, n in counts.iter_rows() if n == len(names)}
+    return complete - Publications.of(lake.location).unfinished()
 
 
 def _first_error(result: dg.ExecuteInProcessResult) -> str:

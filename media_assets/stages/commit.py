@@ -1,7 +1,8 @@
 """The commits of one batch, in their order: each table's rows, then `ingest/item_status`, which makes it done.
 
-Delta has no commit over several tables. A process that dies between two of these commits leaves a batch without (or
-with its former) statuses: not done, and the next run writes the same again. Named points let tests die exactly there.
+Delta has no commit over several tables. A process that dies between two of these commits leaves a batch without
+statuses, or marked as half published: not done, and the next run writes the same again. Named points let tests die
+exactly there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.lake.parts import PartWriter
+from media_assets.lake.publications import Publications
 from media_assets.stages.assemble import StageRows, all_statuses
 from media_assets.stages.stage import TENSORS
 from media_assets.tables import ITEM_STATUS
@@ -29,16 +31,21 @@ def commit_batch(
     lake: Lake, batch_id: str, stages: Sequence[StageRows], parts: PartWriter | None, provenance: Provenance
 ) -> None:
     """Replace the batch in every selected table, then its statuses."""
-    for stage in stages:
-        contract = stage.stage.contract
-        crash_point(f"before {contract.path}")
-        if stage.stage is TENSORS:
-            assert parts is not None, "tensors are written in parts"
-            parts.commit(provenance)
-        else:
-            lake.overwrite(contract, contract.frame(stage.rows), {"batch_id": [batch_id]}, provenance)
-    crash_point("before ingest/item_status")
     names = [stage.stage.name for stage in stages]
-    statuses = ITEM_STATUS.frame(all_statuses(stages))
-    lake.overwrite(ITEM_STATUS, statuses, {"stage": names, "batch_id": [batch_id]}, provenance)
-    crash_point("after ingest/item_status")
+    with Publications.of(lake.location).under_way(batch_id, names):
+        for stage in stages:
+            crash_point(f"before {stage.stage.contract.path}")
+            _replace(lake, batch_id, stage, parts, provenance)
+        crash_point("before ingest/item_status")
+        statuses = ITEM_STATUS.frame(all_statuses(stages))
+        lake.overwrite(ITEM_STATUS, statuses, {"stage": names, "batch_id": [batch_id]}, provenance)
+        crash_point("after ingest/item_status")
+
+
+def _replace(lake: Lake, batch_id: str, stage: StageRows, parts: PartWriter | None, provenance: Provenance) -> None:
+    if stage.stage is TENSORS:
+        assert parts is not None, "tensors are written in parts"
+        parts.commit(provenance)
+        return
+    contract = stage.stage.contract
+    lake.overwrite(contract, contract.frame(stage.rows), {"batch_id": [batch_id]}, provenance)

@@ -10,11 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from media_assets.errors import ContractBroken, ReconciliationBroken
 from media_assets.lake.delta import Provenance
 from media_assets.lake.journal import FetchJournal
 from media_assets.lake.parts import PartWriter
+from media_assets.lake.publications import Publications
 from media_assets.media.contact_sheet import Cell
 from media_assets.stages.assemble import Assembly, StageRows
 from media_assets.stages.audit import (
@@ -50,6 +52,7 @@ def read_batch(
     """
     started = time.monotonic()
     stages = [stage for stage in IMAGE_STAGES if stage in selected]
+    options = _whole_when_half_published(bench, batch_id, options)
     versions = code_versions(stages, options)
     journal = FetchJournal.of(bench.lake.location, batch_id)
     intake = _take_in(bench, batch_id, versions, journal, options)
@@ -72,6 +75,13 @@ def code_versions(stages: Sequence[Stage], options: ReadOptions) -> dict[str, st
     """Stage name → code version; the tensors' also names the specs, since another spec is another output."""
     specs = ",".join(spec.name for spec in options.specs)
     return {s.name: f"{s.code_version}/{specs}" if s is TENSORS else s.code_version for s in stages}
+
+
+def _whole_when_half_published(bench: Workbench, batch_id: str, options: ReadOptions) -> ReadOptions:
+    """A replay leaves its neighbours as their statuses say they are; after a crash their rows may say otherwise."""
+    if options.retry_only is not None and batch_id in Publications.of(bench.lake.location).unfinished():
+        return replace(options, retry_only=None)
+    return options
 
 
 def _take_in(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from media_assets.lake.delta import Lake
-from media_assets.lake.overview import DeadLetterFilter, batch_overview, dead_letters
+from media_assets.lake.overview import DeadLetterFilter, batch_overview, dead_letters, item_counts
 from media_assets.tables import ITEM_STATUS
 from media_assets_tests.lake.lakes import US, lake_at, plan
 from media_assets_tests.tables.rows import NOON, valid
@@ -184,3 +184,15 @@ def test_a_batch_glob_is_matched_with_its_case() -> None:
     assert DeadLetterFilter().matches_batch("anything")
     assert DeadLetterFilter(batch="open-images.*").matches_batch("open-images.validation.0001")
     assert not DeadLetterFilter(batch="Open-images.*").matches_batch("open-images.validation.0001")
+
+
+def test_an_item_counts_once_by_the_status_that_says_most(lake: Lake) -> None:
+    report(lake, "s.1", "raw.media", a="accepted", b="accepted", c="duplicate", d="accepted", e="failed/not_found")
+    report(lake, "s.1", "frames.images", a="failed/corrupt", b="converted", d="accepted")
+    report(lake, "s.1", "tensors.images", b="accepted", d="accepted")
+    report(lake, "s.3", "raw.media", a="accepted")
+    counts = item_counts(lake, ["s.1", "s.2"])
+    assert set(counts) == {"s.1"}
+    some = {name: n for name, n in counts["s.1"].items() if n}
+    assert some == {"failed": 2, "converted": 1, "duplicate": 1, "accepted": 1}
+    assert item_counts(lake, []) == {}

@@ -1,6 +1,7 @@
-"""A run that kills itself: `python -m media_assets_tests.stages.dying_run LAKE POINT [NUMBER]`.
+"""A run that kills itself: `python -m media_assets_tests.stages.dying_run LAKE POINT [NUMBER [REPLAYED-ITEM…]]`.
 
-`POINT` is a crash point of `stages/commit.py`, or `journal` to die after the NUMBER-th stored item.
+`POINT` is a crash point of `stages/commit.py`, or `journal` to die after the NUMBER-th stored item. With items, the run
+is a replay of these.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(root: str, point: str, number: int = 0) -> None:
+def main(root: str, point: str, number: int = 0, replayed: tuple[str, ...] = ()) -> None:
     """Run the batch until the point is reached."""
     reached: list[str] = []
 
@@ -39,9 +40,9 @@ def main(root: str, point: str, number: int = 0) -> None:
 
     commit.crash_point = crash_point
     FetchJournal.append = dying_append  # type: ignore[method-assign]
-    Case(make_bench(Path(root))).run()
+    Case(make_bench(Path(root))).run(retry=replayed or None)
     print("survived", reached)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 0, tuple(sys.argv[4:]))

@@ -6,14 +6,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
+from media_assets.defs.runs import done_batches
+from media_assets.lake.delta import Provenance
+from media_assets.lake.publications import Publications
+from media_assets.stages.stage import IMAGE_STAGES, TENSORS
 from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, RAW_MEDIA, TENSORS_IMAGES
 from media_assets_tests.equality import missing_blobs, tables_of
+from media_assets_tests.media.pictures import make_jpeg
 from media_assets_tests.shelf import Shelf
-from media_assets_tests.stages.batches import Case
-from media_assets_tests.stages.conftest import KEYS
+from media_assets_tests.stages.batches import BATCH, Case
+from media_assets_tests.stages.conftest import KEYS, SIZE
 
 POINTS = (
     "before raw/media",
@@ -69,4 +75,48 @@ def test_nothing_stored_is_downloaded_again_when_killed_in_the_middle(
     case.run()
     for key in KEYS:
         assert shelf.hits[key] - before.get(key, 0) == (0 if key in kept else 1), key
+    assert tables_of(case.bench.lake) == tables_of(clean.bench.lake)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_batch_is_not_done_and_mends_itself_when_its_replay_is_killed_between_commits(
+    point: str, make_case: Callable[[str], Case], shelf: Shelf
+) -> None:
+    clean, case = make_case("clean"), make_case("lake")
+    lake = case.bench.lake
+    case.run()
+    assert done_batches(lake, IMAGE_STAGES) == {BATCH}
+    shelf.files["missing.jpg"] = make_jpeg(33, SIZE)  # the source was mended
+    clean.run()
+    run_until_killed(case, point, "0", "missing.jpg")
+    assert done_batches(lake, IMAGE_STAGES) == set(), "new rows may stand beside old statuses"
+
+    # The next replay, of whatever item, finds rows that its statuses do not speak of: it makes the batch whole first.
+    case.run(retry=["cut.jpg"])
+    assert done_batches(lake, IMAGE_STAGES) == {BATCH}
+    assert tables_of(lake) == tables_of(clean.bench.lake)
+
+
+def test_a_stage_alone_does_not_end_what_a_run_of_all_stages_began(
+    make_case: Callable[[str], Case], shelf: Shelf
+) -> None:
+    case = make_case("lake")
+    case.run()
+    run_until_killed(case, "before frames/images")
+    case.run(stages=[TENSORS])
+    assert done_batches(case.bench.lake, [TENSORS]) == set(), "raw/media is still half published"
+    case.run()
+    assert done_batches(case.bench.lake, IMAGE_STAGES) == {BATCH}
+
+
+def test_rows_that_are_gone_are_made_again_when_a_refetch_is_killed(
+    make_case: Callable[[str], Case], shelf: Shelf
+) -> None:
+    clean, case = make_case("clean"), make_case("lake")
+    clean.run()
+    case.run()
+    case.bench.lake.overwrite(RAW_MEDIA, RAW_MEDIA.frame([]), {"batch_id": [BATCH]}, Provenance("killed", "1"))
+    with suppress(KeyboardInterrupt), Publications.of(case.bench.lake.location).under_way(BATCH, ["raw.media"]):
+        raise KeyboardInterrupt
+    case.run(retry=["cut.jpg"])
     assert tables_of(case.bench.lake) == tables_of(clean.bench.lake)

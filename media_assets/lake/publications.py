@@ -1,0 +1,62 @@
+"""Which batches a process began to publish and did not finish.
+
+A batch that is made again already has statuses, so a process that dies between two of its commits would leave new rows
+beside old statuses, and the batch would look done. One small object per publication under way says that it is not; it
+is put before the first commit and deleted after the last. Not here: the commits themselves (`stages/commit.py`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import obstore
+from obstore.store import ObjectStore
+
+from media_assets.lake.location import LakeLocation
+
+_FOLDER = "publications"
+
+
+@dataclass(frozen=True)
+class Publications:
+    """The publications under way, or cut short, in one lake."""
+
+    store: ObjectStore
+
+    @classmethod
+    def of(cls, location: LakeLocation) -> Publications:
+        """Those of a lake."""
+        return cls(location.store(_FOLDER))
+
+    @contextmanager
+    def under_way(self, batch_id: str, stages: Collection[str]) -> Iterator[None]:
+        """Publish these stages of a batch inside the block; only leaving it without an error ends the publication.
+
+        It also ends earlier ones of the batch that were cut short, as far as these stages replace all that they began.
+        """
+        own = f"{batch_id}.{uuid.uuid4().hex}"
+        replaced = [name for name, begun in self._begun(batch_id) if begun <= set(stages)]
+        obstore.put(self.store, own, ",".join(stages).encode())
+        yield
+        obstore.delete(self.store, [*replaced, own])
+
+    def unfinished(self) -> set[str]:
+        """Ids of the batches that are being published now, or whose publication was cut short."""
+        return {_batch_of(name) for name in self._names("")}
+
+    def _begun(self, batch_id: str) -> Iterator[tuple[str, set[str]]]:
+        for name in self._names(batch_id):
+            if _batch_of(name) == batch_id:
+                yield name, set(bytes(obstore.get(self.store, name).bytes()).decode().split(","))
+
+    def _names(self, prefix: str) -> Iterator[str]:
+        """Names that begin so. Listed whole: a store's own prefix ends at a slash, and there are hardly ever any."""
+        for page in obstore.list(self.store):
+            yield from (entry["path"] for entry in page if entry["path"].startswith(prefix))
+
+
+def _batch_of(name: str) -> str:
+    return name.rpartition(".")[0]
