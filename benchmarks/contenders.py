@@ -189,7 +189,9 @@ class Img2Dataset:
         for group in _row_groups((task.folder / "squares").glob("*.parquet"), ["url", self.encode_format]):
             for row in group.to_pylist():
                 if (image_id := Path(row["url"]).stem) in wanted:
-                    found[image_id] = np.asarray(Image.open(io.BytesIO(row[self.encode_format])).convert("RGB"), np.uint8)
+                    found[image_id] = np.asarray(
+                        Image.open(io.BytesIO(row[self.encode_format])).convert("RGB"), np.uint8
+                    )
         return found
 
 

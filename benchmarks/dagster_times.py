@@ -44,7 +44,8 @@ def dagster_times(site: Site, started_at: float, seconds: float) -> DagsterTimes
     batches = site.lake.partition_values(MANIFEST)
     with dg.DagsterInstance.from_config(str(site.root / "dagster_home")) as instance:
         read = tuple(_seconds_of(instance, batch_id) for batch_id in batches)
-        paths, others = [], []
+        paths: list[tuple[float, float]] = []
+        others: list[tuple[float, float]] = []
         for run in instance.get_runs():
             stamps = [record.timestamp for record in instance.all_logs(run.run_id)]
             is_path = run.asset_selection is None or asset_key(RAW_MEDIA) in run.asset_selection

@@ -35,9 +35,7 @@ class Measurement:
     started_at: float  # seconds since 1970
 
 
-def run(
-    command: list[str], log: Path, *, environment: Mapping[str, str] | None = None, folder: Path | None = None
-) -> Measurement:
+def run(command: list[str], log: Path, environment: Mapping[str, str] | None = None) -> Measurement:
     """Run a command in a fresh measuring process; its output goes to `log`.
 
     Raises:
@@ -46,7 +44,9 @@ def run(
     log.parent.mkdir(parents=True, exist_ok=True)
     result = log.with_suffix(".measured.json")
     measuring = [sys.executable, "-m", "benchmarks.measured", str(result), str(log), "--", *command]
-    code = subprocess.run(measuring, env=dict(environment or os.environ), cwd=folder, check=False).returncode
+    variables = dict(environment or os.environ)
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # or every start compiles what it imports
+    code = subprocess.run(measuring, env=variables, check=False).returncode
     if code != 0:
         tail = "\n".join(log.read_text("utf-8", "replace").splitlines()[-15:])
         raise SystemExit(f"{' '.join(command)} exited with {code}; its last words ({log}):\n{tail}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from benchmarks.environments import package_files
 from media_assets.demo.corpus_images import portrait_path
@@ -27,7 +28,7 @@ SHIPPED = {
     "sklearn/datasets/images/china.jpg": "danielbuechele, CC BY 2.0",
     "sklearn/datasets/images/flower.jpg": "vultilion, CC BY 2.0",
 }
-"""File in scikit-image's or scikit-learn's wheel → author and licence. The portrait in matplotlib's is public domain."""
+"""File in scikit-image's or scikit-learn's wheel → author, licence. The portrait in matplotlib's is public domain."""
 
 N_SCENES = 30
 SCENE_WIDTH_PX, SCENE_HEIGHT_PX = 1536, 1152
@@ -42,8 +43,8 @@ def photographs(folder: Path, seed: int) -> list[Pixels]:
 
 
 def _read(path: Path) -> Pixels:
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"), np.uint8)
 
 
 def _large(pixels: Pixels) -> Pixels:

@@ -74,9 +74,7 @@ def pillow_draft_bicubic(jpeg: bytes) -> Pixels:
     picture.draft("RGB", (width * 256 // min(width, height), height * 256 // min(width, height)))
     divisor = width / picture.size[0]
     scaled = (box[0] / divisor, box[1] / divisor, box[2] / divisor, box[3] / divisor)
-    return np.asarray(
-        picture.convert("RGB").resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC, box=scaled), np.uint8
-    )
+    return np.asarray(picture.convert("RGB").resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC, box=scaled), np.uint8)
 
 
 def psnr_db(pixels: Pixels, wanted: NDArray[np.float32]) -> float:
@@ -91,9 +89,7 @@ def psnr_db(pixels: Pixels, wanted: NDArray[np.float32]) -> float:
     return 100.0 if error == 0 else min(100.0, 10 * math.log10(255**2 / error))
 
 
-def quality(
-    pictures: Mapping[str, Pixels], originals: Mapping[str, bytes], cut: Callable[[int, int], Box]
-) -> Psnr:
+def quality(pictures: Mapping[str, Pixels], originals: Mapping[str, bytes], cut: Callable[[int, int], Box]) -> Psnr:
     """Mean and worst over every sampled original; a picture that a job does not have is an error of the job."""
     values = [psnr_db(pictures[name], reference(data, cut)) for name, data in originals.items()]
     return Psnr(len(values), round(sum(values) / len(values), 2), round(min(values), 2))

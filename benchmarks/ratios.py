@@ -44,6 +44,7 @@ def row(runs: Sequence[Run]) -> Row:
         "rounds": len(runs),
         "images_per_s": round(median(rates), 1),
         "images_per_s_range": [round(min(rates), 1), round(max(rates), 1)],
+        "cpu_s": round(median(run.cpu_seconds for run in runs), 2),
         "cpu_s_per_1000": round(median(run.cpu_seconds for run in runs) / n * 1000, 2),
         "server_cpu_s_per_1000": round(median(run.server_cpu_seconds for run in runs) / n * 1000, 2),
         "peak_mb": round(max(run.peak_bytes for run in runs) / 1e6),
@@ -93,15 +94,14 @@ def growth(measured: Sequence[Row], job: str = PRODUCT) -> Row:
         return {}
     small, large = mine[0], mine[-1]
     more = (large["n"] - small["n"]) / 1000
-    cpu = [r["cpu_s_per_1000"] * r["n"] / 1000 for r in (small, large)]
-    marginal = (cpu[1] - cpu[0]) / more
+    marginal = (large["cpu_s"] - small["cpu_s"]) / more
     return {
         "from_n": small["n"],
         "to_n": large["n"],
         "peak_ratio": round(large["peak_mb"] / small["peak_mb"], 3),
         "marginal_cpu_s_per_1000": round(marginal, 2),
         "marginal_images_per_s": round(more * 1000 / (large["seconds"] - small["seconds"]), 1),
-        "fixed_cpu_s": round(cpu[0] - marginal * small["n"] / 1000, 2),
+        "fixed_cpu_s": round(small["cpu_s"] - marginal * small["n"] / 1000, 2),
     }
 
 

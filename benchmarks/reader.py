@@ -1,9 +1,11 @@
 """`python -m benchmarks.reader`: shuffled mini-batches of the tensor table, beside a raw memory map and WebDataset.
 
-Every reader hands out 64 samples as one contiguous array of its own, in a true shuffle (WebDataset: through its buffer),
+Every reader hands out 64 samples as one contiguous array of its own, in a true shuffle (WebDataset: through a buffer),
 from a warm page cache. The loop still holds a batch while the next is made, as a training loop does: a yardstick that
-lets go of each batch first gets the same memory back, hot in the cache, and looks a quarter faster. `uint8` is copying alone, like for like; `float32` applies ImageNet's normalization, on the raw
-side as plain numpy would. Readers run in turn, A B B A; each pair gives one ratio, and the median counts.
+lets go of each batch first gets the same memory back, hot in the cache, and looks a quarter faster.
+
+`uint8` is copying alone, like for like; `float32` applies ImageNet's normalization, on the raw side as plain numpy
+would. Readers run in turn, A B B A; each pair gives one ratio, and the median counts.
 """
 
 from __future__ import annotations
@@ -209,7 +211,9 @@ def bars(ratios: dict[str, dict[str, Row]]) -> dict[str, bool]:
     """Whether the like-for-like variant keeps up with the raw map."""
     if LIKE_FOR_LIKE not in ratios:
         return {}
-    return {f"samples_per_s_to_raw_at_least_{READER_BAR}": ratios[LIKE_FOR_LIKE]["samples_per_s"]["median"] >= READER_BAR}
+    return {
+        f"samples_per_s_to_raw_at_least_{READER_BAR}": ratios[LIKE_FOR_LIKE]["samples_per_s"]["median"] >= READER_BAR
+    }
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:

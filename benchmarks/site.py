@@ -48,6 +48,7 @@ class Site:
         self.root.mkdir(parents=True, exist_ok=True)
         log = (self.root / "log.txt").open("a")
         environment = os.environ | self.environment
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or every start compiles what it imports
         return subprocess.Popen(self.command(*arguments), env=environment, stdout=log, stderr=log, text=True)
 
     def run(self, *arguments: str) -> float:

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import simplejpeg
 from deltalake import DeltaTable
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 from PIL import Image
 
 SHORTER_PX, SIDE_PX, HEADROOM = 256, 224, 1.5
@@ -96,7 +96,7 @@ def main(urls_file: str, table: str, n_processes: int, n_threads: int) -> None:
     else:
         with multiprocessing.get_context("fork").Pool(n_processes) as pool:
             counts = pool.starmap(ingest_in_process, shares, chunksize=1)
-    actions = [add_action(path, n) for path, n in zip(paths, counts, strict=True)]
+    actions: list[AddAction | RemoveAction] = [add_action(path, n) for path, n in zip(paths, counts, strict=True)]
     DeltaTable.create(table, SCHEMA).create_write_transaction(actions, "append", DeltaTable(table).schema())
 
 
