@@ -29,6 +29,7 @@ _RETRYABLE = frozenset(
         "server_error",
         "truncated_body",
         "storage_failed",
+        "blob_damaged",
     }
 )
 
@@ -57,6 +58,7 @@ class ErrorCode(StrEnum):
     NOT_A_REGULAR_FILE = "not_a_regular_file"  # FIFO, device, socket, directory
     SYMLINK_REFUSED = "symlink_refused"
     STORAGE_FAILED = "storage_failed"  # our own store did not take or give the bytes
+    BLOB_DAMAGED = "blob_damaged"  # kept bytes that are no longer those that were kept; a replay makes them anew
     # judging the bytes
     EMPTY = "empty"
     UNKNOWN_FORMAT = "unknown_format"  # no magic that we know

@@ -25,6 +25,7 @@ from media_assets.errors import (
 RETRYABLE = {
     *("connection_failed", "dns_failed", "timeout", "too_slow", "rate_limited", "server_error", "truncated_body"),
     "storage_failed",
+    "blob_damaged",
 }
 FINAL = {
     *("not_found", "forbidden", "http_error", "tls_failed", "too_many_bytes", "too_many_redirects", "url_refused"),

@@ -111,6 +111,8 @@ def batch_metadata(report: BatchReport, stage: StageReport) -> Metadata:
         "downloaded": report.n_downloaded,
         "downloaded_bytes": report.n_downloaded_bytes,
     }
+    if report.n_damaged_blobs:
+        metadata["damaged_blobs"] = report.n_damaged_blobs
     if stage.codes:
         metadata["failures_by_code"] = dg.MetadataValue.json(dict(stage.codes))
     return metadata

@@ -163,6 +163,7 @@ def _report(
         n_downloaded_bytes=reader.n_downloaded_bytes,
         seconds=seconds,
         decode_cpu_seconds=reader.decode_cpu_seconds,
+        n_damaged_blobs=reader.n_damaged,
         cells=tuple(_cells(stages, readings, reader.options.n_thumbnails)),
     )
 

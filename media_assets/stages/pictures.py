@@ -25,7 +25,7 @@ def batch_cells(bench: Workbench, batch_id: str, n_cells: int = 64) -> list[Cell
         Work(
             row["item_key"],
             bench.blobs.source(row["frame"]),
-            StillRequest(wants_frame=False, wants_thumbnail=True),
+            StillRequest(wants_frame=False, wants_thumbnail=True, expected_sha256=row["frame"]),
         )
         for row in shown
         if row["frame"] is not None
