@@ -8,6 +8,7 @@
     │   └── ReconciliationBroken   items that entered and statuses that came out do not add up
     └── SetupError           the machine, the store or the configuration is unfit
         ├── LakeUnfit
+        │   └── TableDamaged  a table's log or files are not whole; nothing is read or written
         ├── PlanRefused      a list or folder cannot be planned at all
         ├── QueryRefused     a SQL statement cannot or may not run
         └── NotMaterialized  something asked for has not been built yet
@@ -127,6 +128,10 @@ class SetupError(MediaAssetsError):
 
 class LakeUnfit(SetupError, OSError):
     """The lake's path or store cannot hold the tables safely."""
+
+
+class TableDamaged(LakeUnfit):
+    """A table's log or data files are damaged. The message names the table and the way to restore it."""
 
 
 class PlanRefused(SetupError, ValueError):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from media_assets.lake.crash_points import crash_point
 from media_assets.lake.location import LakeLocation
 
 
@@ -54,6 +55,7 @@ class FetchJournal:
 
     def append(self, entry: JournalEntry) -> None:
         """Add one entry with a single append, so that neither a kill nor a second run can tear an earlier line."""
+        crash_point("before journal")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
@@ -61,7 +63,9 @@ class FetchJournal:
             os.write(handle, b"\n" + msgspec.json.encode(entry) + b"\n")
         finally:
             os.close(handle)
+        crash_point("after journal")
 
     def clear(self) -> None:
         """Forget everything: the batch's statuses are committed."""
+        crash_point("before clearing the journal")
         self.path.unlink(missing_ok=True)

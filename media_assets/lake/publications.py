@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import obstore
 from obstore.store import ObjectStore
 
+from media_assets.lake.crash_points import crash_point
 from media_assets.lake.location import LakeLocation
 
 _FOLDER = "publications"
@@ -39,8 +40,11 @@ class Publications:
         """
         own = f"{batch_id}.{uuid.uuid4().hex}"
         replaced = [name for name, begun in self._begun(batch_id) if begun <= set(stages)]
+        crash_point("before publication")
         obstore.put(self.store, own, ",".join(stages).encode())
+        crash_point("after beginning a publication")
         yield
+        crash_point("before ending a publication")
         obstore.delete(self.store, [*replaced, own])
 
     def unfinished(self) -> set[str]:
