@@ -4,6 +4,7 @@
     ├── ItemError            one item is bad: it becomes a status row with a stable code, the batch goes on
     ├── BatchError           the batch publishes nothing and the run fails
     │   ├── Outage           most of a batch failed for a cause that may pass
+    │   ├── StoreFailed      our own store did not take or give something
     │   ├── ContractBroken   rows in hand break their table's contract
     │   └── ReconciliationBroken   items that entered and statuses that came out do not add up
     └── SetupError           the machine, the store or the configuration is unfit
@@ -112,6 +113,10 @@ class BatchError(MediaAssetsError):
 
 class Outage(BatchError, ConnectionError):
     """A retryable cause hit most of a batch: the source or our store is down, the items are not to blame."""
+
+
+class StoreFailed(BatchError, OSError):
+    """Our own store did not take or give something that the batch needs; it may be half published, and is not done."""
 
 
 class ContractBroken(BatchError, ValueError):

@@ -1,8 +1,8 @@
 """Which batches a process began to publish and did not finish.
 
 A batch that is made again already has statuses, so a process that dies between two of its commits would leave new rows
-beside old statuses, and the batch would look done. One small object per publication under way says that it is not; it
-is put before the first commit and deleted after the last. Not here: the commits themselves (`stages/commit.py`).
+beside old statuses, and the batch would look done. One empty object per publication under way says that it is not: all
+in its name, since a name is never half written. It is put before the first commit and deleted after the last. Not here: the commits themselves (`stages/commit.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from media_assets.lake.crash_points import crash_point
 from media_assets.lake.location import LakeLocation
 
 _FOLDER = "publications"
+_JOINT = "+"
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,11 @@ class Publications:
 
         It also ends earlier ones of the batch that were cut short, as far as these stages replace all that they began.
         """
-        own = f"{batch_id}.{uuid.uuid4().hex}"
-        replaced = [name for name, begun in self._begun(batch_id) if begun <= set(stages)]
+        ours = {_in_name(stage) for stage in stages}
+        own = f"{batch_id}.{uuid.uuid4().hex}.{_JOINT.join(sorted(ours))}"
+        replaced = [name for name in self._names(batch_id) if _batch_of(name) == batch_id and _begun(name) <= ours]
         crash_point("before publication")
-        obstore.put(self.store, own, ",".join(stages).encode())
+        obstore.put(self.store, own, b"")
         crash_point("after beginning a publication")
         yield
         crash_point("before ending a publication")
@@ -51,11 +53,6 @@ class Publications:
         """Ids of the batches that are being published now, or whose publication was cut short."""
         return {_batch_of(name) for name in self._names("")}
 
-    def _begun(self, batch_id: str) -> Iterator[tuple[str, set[str]]]:
-        for name in self._names(batch_id):
-            if _batch_of(name) == batch_id:
-                yield name, set(bytes(obstore.get(self.store, name).bytes()).decode().split(","))
-
     def _names(self, prefix: str) -> Iterator[str]:
         """Names that begin so. Listed whole: a store's own prefix ends at a slash, and there are hardly ever any."""
         for page in obstore.list(self.store):
@@ -63,4 +60,12 @@ class Publications:
 
 
 def _batch_of(name: str) -> str:
-    return name.rpartition(".")[0]
+    return name.rsplit(".", 2)[0]
+
+
+def _begun(name: str) -> set[str]:
+    return set(name.rpartition(".")[2].split(_JOINT))
+
+
+def _in_name(stage: str) -> str:
+    return stage.replace(".", "-")
