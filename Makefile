@@ -14,6 +14,9 @@ WORKERS ?= 2
 PORT ?= 3000
 ARGS ?=
 
+# Each start imports two thousand modules: without their bytecode on disk that costs six seconds instead of two.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN = $(VENV)/bin
 BASE = $(VENV)/.base-stamp
 DEV = $(VENV)/.dev-stamp
