@@ -8,14 +8,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from media_assets.defs.partitions import PartitionRegistry
 from media_assets.defs.resources import Settings, open_instance
-from media_assets.ingest.folder import folder_batch_name, folder_uri, read_folder
+from media_assets.ingest.folder import FolderCounts, folder_batch_name, folder_uri, read_folder
 from media_assets.ingest.open_images.download import fetch_metadata
 from media_assets.ingest.open_images.image_urls import DEFAULT_IMAGE_URL
-from media_assets.ingest.open_images.reader import SOURCE, batch_name, read_open_images
+from media_assets.ingest.open_images.reader import SOURCE, batch_name, missing_files, read_open_images
 from media_assets.ingest.planning import PlanResult, plan_batches
 from media_assets.lake.delta import Provenance
 
@@ -31,7 +32,7 @@ def plan_open_images(
         PlanRefused: the files are missing or of another format, or an argument cannot be used.
     """
     with _local_metadata(settings, metadata, split) as folder, open_instance(settings) as instance:
-        return plan_batches(
+        plan = plan_batches(
             settings.open_lake(),
             PartitionRegistry(instance),
             source=SOURCE,
@@ -40,6 +41,7 @@ def plan_open_images(
             batch_size=batch_size,
             provenance=_provenance(),
         )
+        return replace(plan, missing_files=missing_files(folder, split))
 
 
 def plan_folder(settings: Settings, folder: Path, batch_size: int) -> PlanResult:
@@ -48,17 +50,19 @@ def plan_folder(settings: Settings, folder: Path, batch_size: int) -> PlanResult
     Raises:
         PlanRefused: another folder's batches already have this folder's name.
     """
+    counts = FolderCounts()
     with open_instance(settings) as instance:
-        return plan_batches(
+        plan = plan_batches(
             settings.open_lake(),
             PartitionRegistry(instance),
             source="folder",
             name=folder_batch_name(folder),
-            items=read_folder(folder),
+            items=read_folder(folder, counts=counts),
             batch_size=batch_size,
             uri_prefix=folder_uri(folder),
             provenance=_provenance(),
         )
+        return replace(plan, n_hidden=counts.n_hidden)
 
 
 @contextmanager

@@ -53,7 +53,8 @@ class PlanResult:
     """What one plan did: `n_read = n_planned + n_already_planned + n_rejected`.
 
     `batch_ids` are the new batches. `registered` are all whose registration was completed now: the new ones
-    and those that an earlier plan had left without.
+    and those that an earlier plan had left without. What a source left out is told by `missing_files`, the
+    optional files of a list that were not there, and `n_hidden`, names that begin with a dot.
     """
 
     batch_ids: tuple[str, ...]
@@ -62,6 +63,8 @@ class PlanResult:
     n_planned: int
     n_already_planned: int
     n_rejected: int
+    missing_files: tuple[str, ...] = ()
+    n_hidden: int = 0
 
 
 class _Overtaken(Exception):

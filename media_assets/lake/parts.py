@@ -2,7 +2,8 @@
 
 Layout: Parquet, required PLAIN binary, uncompressed, no dictionary, one data page a row group. Equal-sized values then
 lie at a constant stride, so that a reader can map the file instead of decoding it (`serving/`). It stays an ordinary
-Delta table. Files are written first and become visible in one commit; what a killed run leaves behind is unreferenced.
+Delta table. Files are written first and become visible in one commit; what a killed run leaves behind is unreferenced
+(`leftovers.py` finds it).
 """
 
 from __future__ import annotations
