@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 import polars as pl
 from deltalake import DeltaTable
@@ -71,7 +72,7 @@ def require_files(
     root = Path(location.uri(*contract.key))
     for path, size in files.select("path", "size_bytes").iter_rows():
         try:
-            found = (root / path).stat().st_size
+            found = (root / unquote(path)).stat().st_size
         except FileNotFoundError:
             raise damaged(location, contract, f"its file {path} is missing") from None
         if found != size:

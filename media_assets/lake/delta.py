@@ -90,19 +90,23 @@ class Lake:
         contract: TableContract,
         where: Mapping[str, Sequence[str]] | None = None,
         version: int | None = None,
+        *,
+        require_whole: bool = True,
     ) -> pl.LazyFrame:
         """Rows of a table, lazily; `where` names partition values and prunes files. No table yet: no rows.
 
         A column that the contract gained after the table's last write is null.
 
         Raises:
-            TableDamaged: its log cannot be trusted, or files of these partitions are missing or cut short.
+            TableDamaged: its log cannot be trusted, or files of these partitions are missing or cut short (unless not
+                `require_whole`: then reading them fails in polars' own way).
         """
         if (table := self.table(contract)) is None:
             return contract.frame([]).lazy()
         if version is not None:
             table.load_as_version(version)
-        require_files(self.location, contract, table, where or {})
+        if require_whole:
+            require_files(self.location, contract, table, where or {})
         frame = pl.scan_delta(table, storage_options=self.storage_options)
         for column, values in (where or {}).items():
             matches = pl.col(column) == values[0] if len(values) == 1 else pl.col(column).is_in(list(values))
@@ -111,6 +115,15 @@ class Lake:
         return frame.select(
             pl.col(name) if name in stored else pl.lit(None, kind).alias(name) for name, kind in contract.schema.items()
         )
+
+    def require_whole(self, contract: TableContract) -> None:
+        """Refuse a table with a damaged log, or with files that are missing or cut short.
+
+        Raises:
+            TableDamaged: naming what is wrong.
+        """
+        if (table := self.table(contract)) is not None:
+            require_files(self.location, contract, table, {})
 
     def partition_values(self, contract: TableContract, column: str = "batch_id") -> list[str]:
         """Every value of a partition column that has files, sorted; read from the log alone."""

@@ -2,7 +2,8 @@
 
 A batch that is made again already has statuses, so a process that dies between two of its commits would leave new rows
 beside old statuses, and the batch would look done. One empty object per publication under way says that it is not: all
-in its name, since a name is never half written. It is put before the first commit and deleted after the last. Not here: the commits themselves (`stages/commit.py`).
+in its name, since a name is never half written. It is put before the first commit and deleted after the last. Not here:
+the commits themselves (`stages/commit.py`).
 """
 
 from __future__ import annotations

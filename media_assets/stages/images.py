@@ -60,8 +60,8 @@ def read_batch(
         told = str(error).partition("\n")[0]  # obstore adds a page of debug text
         raise StoreFailed(
             f"Batch {batch_id}: expected the lake to take and give what the batch needs, got {type(error).__name__}: "
-            f"{told}. The batch is not done; what was fetched stays fetched. See `media-assets doctor`, mend the store, "
-            f"then run the batch again."
+            f"{told}. The batch is not done; what was fetched stays fetched. See `media-assets doctor`, mend the "
+            f"store, then run the batch again."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Kills of the real command line, `plan folder` and `materialize`, with Dagster, the pool and all that belongs to it."""
+"""Kills of the real command line, `plan folder` and `materialize`, with Dagster and the pool of workers."""
 
 from __future__ import annotations
 
@@ -149,7 +149,8 @@ class _Player:
             self._at_point(home, history, point, occurrence, "run", self.plan)
             home.run(*self.plan)
             point, occurrence = RUN_POINTS[self.number % len(RUN_POINTS)]
-            self._at_point(home, history, point, occurrence, ("run", "group")[self.number % 2], ("materialize", "--again"))
+            what = ("run", "group")[self.number % 2]
+            self._at_point(home, history, point, occurrence, what, ("materialize", "--again"))
             self._at_random(home, history, ("run", "worker", "group")[self.number % 3], draw)
             home.run("materialize")
             if failed_items(home.lake, {ErrorCode.DECODER_CRASHED.value}):
@@ -197,7 +198,7 @@ class _Player:
                 (os.killpg if what == "group" else os.kill)(process.pid, signal.SIGKILL)
         code = process.wait(MAX_SECONDS)
         if what == "worker" and code != 0:
-            raise RuntimeError(f"materialize ended with {code} after one of its workers was killed: {log_end(home.log)}")
+            raise RuntimeError(f"a killed worker took materialize with it ({code}): {log_end(home.log)}")
         history.orphans |= not are_gone(workers)
 
 

@@ -186,9 +186,7 @@ def _played(case: Case) -> _Note:
 
 def _kill(case: Case, root: Path, note: _Note) -> None:
     is_group = case.what == "group"
-    errand = case.scene.errand(
-        root, case.point, case.occurrence, dies_with_group=is_group, n_workers=case.n_workers
-    )
+    errand = case.scene.errand(root, case.point, case.occurrence, dies_with_group=is_group, n_workers=case.n_workers)
     child = Child(errand)
     if case.point:
         note.n_kills += (code := child.end()) == -signal.SIGKILL
