@@ -9,8 +9,8 @@ the commits themselves (`stages/commit.py`).
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import obstore
@@ -35,20 +35,28 @@ class Publications:
         return cls(location.store(_FOLDER))
 
     @contextmanager
-    def under_way(self, batch_id: str, stages: Collection[str]) -> Iterator[None]:
+    def under_way(self, batch_id: str, stages: Collection[str]) -> Iterator[Callable[[], None]]:
         """Publish these stages of a batch inside the block; only leaving it without an error ends the publication.
 
         It also ends earlier ones of the batch that were cut short, as far as these stages replace all that they began.
+        A rival that lives looks like one that was cut short, so its mark may be taken away while it goes on: what is
+        yielded marks the batch anew, and is called before each commit.
         """
         ours = {_in_name(stage) for stage in stages}
         own = f"{batch_id}.{uuid.uuid4().hex}.{_JOINT.join(sorted(ours))}"
         replaced = [name for name in self._names(batch_id) if _batch_of(name) == batch_id and _begun(name) <= ours]
+
+        def mark() -> None:
+            obstore.put(self.store, own, b"")
+
         crash_point("before publication")
-        obstore.put(self.store, own, b"")
+        mark()
         crash_point("after beginning a publication")
-        yield
+        yield mark
         crash_point("before ending a publication")
-        obstore.delete(self.store, [*replaced, own])
+        for name in (*replaced, own):
+            with suppress(FileNotFoundError):  # a rival ended it already
+                obstore.delete(self.store, name)
 
     def unfinished(self) -> set[str]:
         """Ids of the batches that are being published now, or whose publication was cut short."""

@@ -21,9 +21,11 @@ def commit_batch(
 ) -> None:
     """Replace the batch in every selected table, then its statuses."""
     names = [stage.stage.name for stage in stages]
-    with Publications.of(lake.location).under_way(batch_id, names):
+    with Publications.of(lake.location).under_way(batch_id, names) as mark:
         for stage in stages:
+            mark()
             _replace(lake, batch_id, stage, parts, provenance)
+        mark()
         statuses = ITEM_STATUS.frame(all_statuses(stages))
         lake.overwrite(ITEM_STATUS, statuses, {"stage": names, "batch_id": [batch_id]}, provenance)
 
