@@ -35,10 +35,10 @@ Call = Callable[..., Any]
 
 
 class Fault:
-    """Counts the calls of one run and lets the `at`-th one fail."""
+    """Counts the calls of one run, or only those of one name, and lets the `at`-th one fail."""
 
-    def __init__(self, kind: str, at: int) -> None:
-        self.kind, self.at = kind, at
+    def __init__(self, kind: str, at: int, only: str | None = None) -> None:
+        self.kind, self.at, self.only = kind, at, only
         self.n_calls = 0
         self.hit: str | None = None
         self._lock = threading.Lock()
@@ -46,6 +46,8 @@ class Fault:
     def strikes(self, name: str, *, writes: bool, commits: bool = False) -> bool:
         """Whether it is this call that fails; calls that this kind cannot befall are not counted."""
         if (self.kind in (LOST_REPLY, TORN) and not writes) or (self.kind == LOST_COMMIT and not commits):
+            return False
+        if self.only not in (None, name):
             return False
         with self._lock:
             self.n_calls += 1
@@ -88,9 +90,9 @@ class Fault:
 
 
 @contextmanager
-def storage_fails(kind: str, at: int) -> Iterator[Fault]:
-    """Inside the block the `at`-th call (from 1) that can fail in this way does."""
-    fault = Fault(kind, at)
+def storage_fails(kind: str, at: int, only: str | None = None) -> Iterator[Fault]:
+    """Inside the block the `at`-th call (from 1), of one name or of all, that can fail in this way does."""
+    fault = Fault(kind, at, only)
     with ExitStack() as stack:
         for target, name, replacement in _replacements(fault):
             stack.enter_context(patch.object(target, name, replacement))
@@ -100,6 +102,7 @@ def storage_fails(kind: str, at: int) -> Iterator[Fault]:
 def _replacements(fault: Fault) -> Iterator[tuple[Any, str, Any]]:
     store = lambda: GenericError(TOLD)  # noqa: E731 - a name for a constructor
     table = lambda: DeltaError(TOLD)  # noqa: E731
+    unopened = lambda: DeltaError(f"Kernel error: Error interacting with object store: {TOLD}")  # noqa: E731
     disk = lambda: OSError(TOLD)  # noqa: E731
     put, delete = obstore.put, obstore.delete
     yield obstore, "put", fault.around("put", put, store, _torn_put(put))
@@ -116,7 +119,7 @@ def _replacements(fault: Fault) -> Iterator[tuple[Any, str, Any]]:
         yield module, "write_deltalake", fault.around("write table", write, table, _torn_write, commits=True)
     commit = fault.around("commit files", transact, table, _torn_commit, commits=True)
     yield DeltaTable, "create_write_transaction", lambda self, *a, **named: commit(self, *a, **named)
-    yield damage, "DeltaTable", fault.around("open table", damage.DeltaTable, table)
+    yield damage, "DeltaTable", fault.around("open table", damage.DeltaTable, unopened)
     yield pl, "scan_delta", fault.around("scan table", pl.scan_delta, disk)
     append, entries, clear = FetchJournal.append, FetchJournal.entries, FetchJournal.clear
     noted = fault.around("append to journal", append, disk, _torn_append)

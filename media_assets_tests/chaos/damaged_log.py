@@ -6,7 +6,6 @@ Every damage befalls every table. Restored from a copy in this process; rebuilt 
 from __future__ import annotations
 
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -204,9 +203,9 @@ class Runbook:
     def _told(self, result: Result) -> None:
         """The command line says it in one message, without a traceback."""
         lose_the_log(self.home.lake / "raw" / "media", random.Random(0))
-        for command in (("status",), ("materialize", "--again")):
+        for command in (("query", "select * from raw.media"), ("materialize", "--again")):
             process = subprocess.run(
-                [sys.executable, "-m", "media_assets.cli", *command],
+                [sys.executable, "-m", "media_assets.cli", *command, "--json"],
                 env=self.home.environment(),
                 capture_output=True,
                 text=True,
@@ -214,9 +213,10 @@ class Runbook:
                 check=False,
             )
             said = process.stdout + process.stderr
-            if command[0] == "materialize":
-                holds = process.returncode != 0 and re.search(r"raw/media: expected a whole\s+Delta\s+table", said)
-                result.promise("a run over a damaged table fails and says so", holds=bool(holds), case=said[-600:])
+            holds = process.returncode != 0 and "raw/media: expected a whole Delta table" in said
+            result.promise("the command line says which table is damaged", holds=holds, case=said[-600:])
+            holds = "Traceback" not in said
+            result.promise("the command line needs no traceback for it", holds=holds, case=said[-600:])
         self._restore()
 
     def _rebuilt(self, path: str, command: tuple[str, ...], result: Result) -> None:

@@ -41,12 +41,12 @@ class Trial:
     before: Path
     clean: Tables
 
-    def fail(self, kind: str, at: int) -> Finding:
+    def fail(self, kind: str, at: int, only: str | None = None) -> Finding:
         """Run with the fault, then without."""
-        root = self.folder / f"{kind.replace(' ', '-')}-{at}"
+        root = self.folder / f"{kind}-{at}-{only}".replace(" ", "-")
         shutil.copytree(self.before, root)
         raised = ""
-        with storage_fails(kind, at) as fault:
+        with storage_fails(kind, at, only) as fault:
             try:
                 self.batches.read(root)
             except Exception as error:
@@ -129,7 +129,14 @@ def _fail(job: tuple[str, int]) -> Finding:
 def run(folder: Path, options: Options) -> Result:
     """Every kind and every n, over a first run and over a batch that is read again."""
     result = Result("storage", options.seed)
-    n_items = 8 if options.small else 50
+    for name, trial in make_trials(folder, 8 if options.small else 50).items():
+        for kind in KINDS:
+            _sweep(trial, name, kind, result)
+    return result
+
+
+def make_trials(folder: Path, n_items: int) -> dict[str, Trial]:
+    """Trials of a batch that was never read, and of one that is read again."""
     photos = folder / "photos"
     photos.mkdir(parents=True)
     files = make_pictures(n_items)
@@ -139,11 +146,8 @@ def run(folder: Path, options: Options) -> Result:
     ground = Ground(folder / "lakes", batches)
     done = ground.lake("done")
     batches.read(done)
-    for name, before in (("first run", ground.template), ("run again", done)):
-        trial = Trial(folder / name.replace(" ", "-"), batches, before, ground.clean)
-        for kind in KINDS:
-            _sweep(trial, name, kind, result)
-    return result
+    before = {"first run": ground.template, "run again": done}
+    return {name: Trial(folder / name.replace(" ", "-"), batches, lake, ground.clean) for name, lake in before.items()}
 
 
 def _sweep(trial: Trial, name: str, kind: str, result: Result) -> None:
