@@ -5,7 +5,7 @@ Every command takes `--json`: one JSON document on stdout, everything else on st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,8 +89,10 @@ def plan_open_images(
     """Plan batches from the Open Images CSV files (image list, labels, boxes, class names)."""
     from media_assets.defs.plans import plan_open_images as run
 
-    plan, output = run(_settings(), metadata, split, count, batch_size, image_url), Output(as_json)
-    _show_plan(plan, output, {"missing_files": ", ".join(plan.missing_files) or "none"})
+    output = Output(as_json)
+    with Progressbar(output) as progress:
+        plan = run(_settings(), metadata, split, count, batch_size, image_url, progress)
+    _show_plan(plan, output, {"missing_files": _listed(plan.missing_files, output)})
     if plan.missing_files and plan.n_planned:
         output.say("Without the missing files, items were planned as they are; a later plan does not add to them.")
 
@@ -103,8 +105,10 @@ def plan_folder(directory: Path, batch_size: int, as_json: bool) -> None:
     """Plan batches from the files of a folder; an item's key is its path inside it."""
     from media_assets.defs.plans import plan_folder as run
 
-    plan = run(_settings(), directory, batch_size)
-    _show_plan(plan, Output(as_json), {"hidden_left_out": plan.n_hidden})
+    output = Output(as_json)
+    with Progressbar(output) as progress:
+        plan = run(_settings(), directory, batch_size, progress)
+    _show_plan(plan, output, {"hidden_left_out": plan.n_hidden})
 
 
 @main.command()
@@ -316,11 +320,20 @@ def _show_plan(plan: PlanResult, output: Output, more: dict[str, object]) -> Non
                 "already_planned": plan.n_already_planned,
                 "rejected": plan.n_rejected,
                 **more,
-                "new_batches": ", ".join(plan.batch_ids) or "none",
+                "new_batches": _listed(plan.batch_ids, output),
                 "next": "media-assets materialize" if plan.batch_ids else "media-assets status",
             }
         ]
     )
+
+
+def _listed(names: Sequence[str], output: Output) -> Sequence[str] | str:
+    """Names as JSON takes them, or as a person does: the first, the last, and how many there are."""
+    if output.as_json:
+        return list(names)
+    if len(names) > 4:
+        return f"{names[0]} … {names[-1]} ({len(names)})"
+    return ", ".join(names) or "none"
 
 
 def _replayed(items: dict[str, list[str]], left: list[dict[str, Any]]) -> dict[str, int]:

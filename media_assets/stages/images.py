@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 from media_assets.errors import ContractBroken, MediaAssetsError, ReconciliationBroken, StoreFailed
 from media_assets.lake.delta import Provenance
@@ -31,6 +32,7 @@ from media_assets.stages.audit import (
 from media_assets.stages.commit import commit_batch
 from media_assets.stages.intake import Intake, read_manifest, read_past, take_in
 from media_assets.stages.outage import OutageGuard
+from media_assets.stages.pictures import caption_of, rank
 from media_assets.stages.reading import BatchReader
 from media_assets.stages.report import BatchReport, StageReport
 from media_assets.stages.rows import Reading, tensor_row
@@ -75,6 +77,7 @@ def _read_batch(
     journal = FetchJournal.of(bench.lake.location, batch_id)
     intake = _take_in(bench, batch_id, versions, journal, options)
     with ExitStack() as stack:
+        stack.enter_context(journal)
         parts = None
         if TENSORS in stages:
             parts = TensorParts(stack.enter_context(PartWriter(bench.lake, TENSORS_IMAGES, batch_id, "tensor")))
@@ -197,12 +200,13 @@ def _stage_report(rows: StageRows, parts: TensorParts | None) -> StageReport:
 
 def _cells(stages: Sequence[StageRows], readings: dict[str, Reading], n_cells: int) -> Iterator[Cell]:
     """Pictures of what was read, the failed ones first: they are what a person wants to see."""
-    verdicts: dict[str, tuple[str, str]] = {}
-    for rows in stages:
-        for row in rows.statuses:
-            verdicts[row["item_key"]] = (row["status"], row["error_code"] or row["item_key"])
+    verdicts: dict[str, dict[str, Any]] = {}
+    for row in (row for rows in stages for row in rows.statuses):
+        before = verdicts.setdefault(row["item_key"], row)
+        if rank(row["status"]) < rank(before["status"]):
+            verdicts[row["item_key"]] = row
     shown = [reading for reading in readings.values() if reading.key in verdicts]
-    shown.sort(key=lambda r: (verdicts[r.key][0] != "failed", r.thumbnail is None, r.entry.position))
+    shown.sort(key=lambda r: (rank(verdicts[r.key]["status"]), r.thumbnail is None, r.entry.position))
     for reading in shown[:n_cells]:
-        status, caption = verdicts[reading.key]
-        yield Cell(reading.thumbnail, caption, status)
+        verdict = verdicts[reading.key]
+        yield Cell(reading.thumbnail, caption_of(verdict), verdict["status"])

@@ -263,5 +263,6 @@ def _not_fetched(entry: Entry, error: ItemError) -> ItemError:
 def _like(reading: Reading, leader: Reading) -> Reading:
     """The reading of an item whose bytes were read for another item of the batch."""
     reading.error, reading.probe, reading.frame = leader.error, leader.probe, leader.frame
+    reading.thumbnail = leader.thumbnail
     reading.frame_blob, reading.frame_id = leader.frame_blob, leader.frame_id
     return reading
