@@ -18,7 +18,7 @@ from deltalake import DeltaTable
 from media_assets.errors import TableDamaged
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
-from media_assets.tables import ALL_TABLES, TENSORS_STATISTICS, TableContract
+from media_assets.tables import ALL_TABLES, MANIFEST, TENSORS_STATISTICS, TableContract
 from media_assets_tests.chaos.commands import BATCH_SIZE, MAX_SECONDS, Home
 from media_assets_tests.chaos.ground import Batches, Ground, Tables, judge, make_pictures
 from media_assets_tests.chaos.result import Options, Result, log_end, say
@@ -170,6 +170,7 @@ class Runbook:
     plan: tuple[str, ...]
     clean: Tables
     backup: Path
+    old_log: Path  # of raw/media, when only the first batch was there
 
     @classmethod
     def begin(cls, folder: Path) -> Runbook:
@@ -182,14 +183,18 @@ class Runbook:
         home = Home(folder / "home")
         plan = ("plan", "folder", str(photos), "--batch-size", str(BATCH_SIZE))
         home.run(*plan)
+        lake = Lake(LakeLocation(str(home.lake)))
+        home.run("materialize", "--batch", lake.partition_values(MANIFEST)[0])
+        shutil.copytree(home.lake / "raw" / "media" / "_delta_log", folder / "old_log")
         home.run("materialize")
         shutil.copytree(home.lake, folder / "backup")
-        return cls(home, plan, tables_of(Lake(LakeLocation(str(home.lake)))), folder / "backup")
+        return cls(home, plan, tables_of(lake), folder / "backup", folder / "old_log")
 
     def follow(self, result: Result) -> None:
         """Each way of the runbook, at the command line."""
         materialize = ("materialize", "--again")
         self._told(result)
+        self._older_copy(result)
         for path in ("raw/media", "frames/images", "tensors/images"):
             self._rebuilt(path, (*materialize, "--select", path), result)
             self._one_file(path, result)
@@ -218,6 +223,13 @@ class Runbook:
             holds = "Traceback" not in said
             result.promise("the command line needs no traceback for it", holds=holds, case=said[-600:])
         self._restore()
+
+    def _older_copy(self, result: Result) -> None:
+        """A copy of the log that knows less than the table did."""
+        log = self.home.lake / "raw" / "media" / "_delta_log"
+        shutil.rmtree(log)
+        shutil.copytree(self.old_log, log)
+        self._expect("an older copy of a log put back", [("materialize", "--again")], result)
 
     def _rebuilt(self, path: str, command: tuple[str, ...], result: Result) -> None:
         """Move the folder away, run the command."""
