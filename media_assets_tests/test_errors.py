@@ -20,6 +20,8 @@ from media_assets.errors import (
     QueryRefused,
     ReconciliationBroken,
     SetupError,
+    StoreFailed,
+    TableDamaged,
 )
 
 RETRYABLE = {
@@ -37,10 +39,12 @@ TREE = {
     ItemError: (MediaAssetsError,),
     BatchError: (MediaAssetsError,),
     Outage: (BatchError, ConnectionError),
+    StoreFailed: (BatchError, OSError),
     ContractBroken: (BatchError, ValueError),
     ReconciliationBroken: (BatchError, ValueError),
     SetupError: (MediaAssetsError,),
     LakeUnfit: (SetupError, OSError),
+    TableDamaged: (LakeUnfit,),
     PlanRefused: (SetupError, ValueError),
     QueryRefused: (SetupError, ValueError),
     NotMaterialized: (SetupError, LookupError),

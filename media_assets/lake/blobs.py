@@ -13,6 +13,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore
 
+from media_assets.lake.crash_points import crash_point
 from media_assets.lake.location import LakeLocation
 
 
@@ -44,6 +45,7 @@ class BlobStore:
             OSError: the store did not take the bytes.
         """
         path = blob_path(media_id)
+        crash_point("before blob")
         try:
             try:
                 await obstore.put_async(self.store, path, body, mode="create")
@@ -53,10 +55,12 @@ class BlobStore:
                     await obstore.put_async(self.store, path, body, mode="overwrite")
         except BaseError as error:
             raise OSError(f"the blob store did not take {path}: {error}") from error
+        crash_point("after blob")
 
     def put(self, media_id: str, body: bytes) -> None:
         """The same as `put_if_absent`, outside an event loop."""
         path = blob_path(media_id)
+        crash_point("before blob")
         try:
             try:
                 obstore.put(self.store, path, body, mode="create")
@@ -65,6 +69,7 @@ class BlobStore:
                     obstore.put(self.store, path, body, mode="overwrite")
         except BaseError as error:
             raise OSError(f"the blob store did not take {path}: {error}") from error
+        crash_point("after blob")
 
     async def _is_whole_async(self, media_id: str, n_bytes: int) -> bool:
         path = blob_path(media_id)

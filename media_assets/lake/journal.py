@@ -14,6 +14,7 @@ from types import TracebackType
 
 import msgspec
 
+from media_assets.lake.crash_points import crash_point
 from media_assets.lake.location import LakeLocation
 
 
@@ -56,15 +57,18 @@ class FetchJournal:
 
     def append(self, entry: JournalEntry) -> None:
         """Add one entry with a single append, so that neither a kill nor a second run can tear an earlier line."""
+        crash_point("before journal")
         if self._handle is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         # The leading line break ends whatever a killed writer left half-written.
         os.write(self._handle, b"\n" + msgspec.json.encode(entry) + b"\n")
+        crash_point("after journal")
 
     def clear(self) -> None:
         """Forget everything: the batch's statuses are committed."""
         self.close()
+        crash_point("before clearing the journal")
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:

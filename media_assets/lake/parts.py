@@ -26,6 +26,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
 from media_assets.errors import ContractBroken
+from media_assets.lake.crash_points import crash_point
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.tables import TableContract
 
@@ -233,6 +234,7 @@ class PartWriter:
         part = self._open.pop(file_key)
         part.writer.close()
         part.sink.close()
+        crash_point(f"after a file of {self.contract.path}")
         size = int(obstore.head(self._store, part.path)["size"])
         self._done.append(
             AddAction(

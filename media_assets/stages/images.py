@@ -13,9 +13,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from media_assets.errors import ContractBroken, ReconciliationBroken
+from media_assets.errors import ContractBroken, MediaAssetsError, ReconciliationBroken, StoreFailed
 from media_assets.lake.delta import Provenance
 from media_assets.lake.journal import FetchJournal
+from media_assets.lake.location import STORE_ERRORS
 from media_assets.lake.parts import PartWriter
 from media_assets.lake.publications import Publications
 from media_assets.media.contact_sheet import Cell
@@ -51,7 +52,24 @@ def read_batch(
         Outage: more than `options.outage_share` of the batch failed for a retryable cause; nothing is published, what
             was fetched stays fetched.
         ContractBroken, ReconciliationBroken: the audit failed; nothing is published, `findings` tell what is wrong.
+        StoreFailed: the lake could not be read or written; the batch is not done, and the next run completes it.
     """
+    try:
+        return _read_batch(bench, batch_id, selected, options, provenance)
+    except MediaAssetsError:
+        raise
+    except STORE_ERRORS as error:
+        told = str(error).partition("\n")[0]  # obstore adds a page of debug text
+        raise StoreFailed(
+            f"Batch {batch_id}: expected the lake to take and give what the batch needs, got {type(error).__name__}: "
+            f"{told}. The batch is not done; what was fetched stays fetched. See `media-assets doctor`, mend the "
+            f"store, then run the batch again."
+        ) from error
+
+
+def _read_batch(
+    bench: Workbench, batch_id: str, selected: Collection[Stage], options: ReadOptions, provenance: Provenance
+) -> BatchReport:
     started = time.monotonic()
     stages = [stage for stage in IMAGE_STAGES if stage in selected]
     options = _whole_when_half_published(bench, batch_id, options)

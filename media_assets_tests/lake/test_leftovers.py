@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore
 
-from media_assets.errors import SetupError
+from media_assets.errors import SetupError, TableDamaged
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
 from media_assets.lake.leftovers import delete_leftovers, find_leftovers
@@ -105,7 +105,8 @@ def test_a_file_that_is_committed_while_the_folder_is_listed_is_left_alone(
 def test_nothing_is_judged_without_a_log(littered: Lake) -> None:
     log = Path(littered.uri(TENSORS_IMAGES), "_delta_log")
     log.rename(log.with_name("lost"))
-    assert {file.folder for file in find_leftovers(littered, now=LATER)} == {"blobs"}
+    with pytest.raises(TableDamaged, match="its log is gone"):
+        find_leftovers(littered, now=LATER)
 
 
 def test_age_is_that_of_the_last_write(littered: Lake) -> None:

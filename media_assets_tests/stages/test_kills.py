@@ -64,7 +64,7 @@ def test_nothing_stored_is_downloaded_again_when_killed_in_the_middle(
     clean, case = make_case("clean"), make_case("lake")
     clean.run()
     shelf.hits.clear()
-    run_until_killed(case, "journal", "4")
+    run_until_killed(case, "after journal", "4")
     stored = set((case.bench.lake.location.path / "journals").glob("*.jsonl"))
     assert stored, "the journal outlives the process"
     from media_assets.lake.journal import FetchJournal
@@ -88,7 +88,7 @@ def test_a_batch_is_not_done_and_mends_itself_when_its_replay_is_killed_between_
     assert done_batches(lake, IMAGE_STAGES) == {BATCH}
     shelf.files["missing.jpg"] = make_jpeg(33, SIZE)  # the source was mended
     clean.run()
-    run_until_killed(case, point, "0", "missing.jpg")
+    run_until_killed(case, point, "1", "missing.jpg")
     assert done_batches(lake, IMAGE_STAGES) == set(), "new rows may stand beside old statuses"
 
     # The next replay, of whatever item, finds rows that its statuses do not speak of: it makes the batch whole first.
