@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from media_assets.lake.delta import Lake, Provenance
+from media_assets.lake.journal import FetchJournal
 from media_assets.lake.parts import PartWriter
 from media_assets.lake.publications import Publications
 from media_assets.stages.assemble import StageRows, all_statuses
@@ -17,9 +18,18 @@ from media_assets.tables import ITEM_STATUS
 
 
 def commit_batch(
-    lake: Lake, batch_id: str, stages: Sequence[StageRows], parts: PartWriter | None, provenance: Provenance
+    lake: Lake,
+    batch_id: str,
+    stages: Sequence[StageRows],
+    parts: PartWriter | None,
+    provenance: Provenance,
+    journal: FetchJournal | None,
 ) -> None:
-    """Replace the batch in every selected table, then its statuses."""
+    """Replace the batch in every selected table, then its statuses; then nothing is owed to the journal any more.
+
+    A batch whose journal is still there is not done: a replay would open the bytes that the journal names instead of
+    asking the source again.
+    """
     names = [stage.stage.name for stage in stages]
     with Publications.of(lake.location).under_way(batch_id, names) as mark:
         for stage in stages:
@@ -28,6 +38,8 @@ def commit_batch(
         mark()
         statuses = ITEM_STATUS.frame(all_statuses(stages))
         lake.overwrite(ITEM_STATUS, statuses, {"stage": names, "batch_id": [batch_id]}, provenance)
+        if journal is not None:
+            journal.clear()
 
 
 def _replace(lake: Lake, batch_id: str, stage: StageRows, parts: PartWriter | None, provenance: Provenance) -> None:

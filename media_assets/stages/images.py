@@ -86,9 +86,8 @@ def _read_batch(
         assembly = Assembly(intake, readings, versions, len(options.specs), provenance, bench.now())
         assembled = assembly.stages(stages)
         findings = _audit(bench, intake, assembled, parts, options)
-        commit_batch(bench.lake, batch_id, assembled, parts.writer if parts else None, provenance)
-    if RAW in stages:
-        journal.clear()
+        fetched = journal if RAW in stages else None
+        commit_batch(bench.lake, batch_id, assembled, parts.writer if parts else None, provenance, fetched)
     return _report(batch_id, assembled, findings, reader, readings, parts, time.monotonic() - started)
 
 

@@ -13,10 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from media_assets.defs.runs import done_batches
 from media_assets.errors import ErrorCode
 from media_assets.lake.crash_points import watch_crash_points
+from media_assets.stages.stage import IMAGE_STAGES
 from media_assets_tests.chaos.children import Child, Errand, are_gone, workers_of
-from media_assets_tests.chaos.ground import Batches, Ground, failed_items, make_pictures
+from media_assets_tests.chaos.ground import Batches, Ground, failed_items, make_pictures, unreconciled
 from media_assets_tests.chaos.result import Result, log_end, say
 from media_assets_tests.shelf import Shelf
 
@@ -140,6 +142,7 @@ class _Note:
     case: Case
     n_kills: int = 0
     orphans: bool = False
+    half_done: str = ""
     failure: str = ""
     missed: bool = False
     verdict: str = ""
@@ -160,6 +163,7 @@ class _Note:
             result.count("points", f"{self.case.scene.name}: {self.case.point}")
             result.promise("every named point is reached", holds=not self.missed, case=told)
         result.promise("the next run completes", holds=not self.failure, case=f"{told}: {self.failure}")
+        result.promise("a batch that looks done is whole", holds=not self.half_done, case=f"{told}: {self.half_done}")
         result.promise("tables equal those of a clean run", holds=not self.verdict, case=f"{told}: {self.verdict}")
         result.promise("no worker outlives its run", holds=not self.orphans, case=told)
 
@@ -171,7 +175,7 @@ def _played(case: Case) -> _Note:
         _kill(case, root, note)
         if case.is_killed_again:
             _kill_at_random(Child(case.scene.errand(root)), case, note)
-        _resume(case, root)
+        _resume(case, root, note)
     except Exception as error:
         log = log_end(root.parent / f"{root.name}.log")
         note.failure = f"{type(error).__name__}: {error}; {log}"
@@ -220,11 +224,16 @@ def _kill_a_worker(child: Child, case: Case, note: _Note) -> None:
         raise RuntimeError(f"the run ended with {code} after one of its workers was killed")
 
 
-def _resume(case: Case, root: Path) -> None:
-    """What a person does next: run again; after a lost worker, replay what it held."""
+def _resume(case: Case, root: Path, note: _Note) -> None:
+    """What a person does next: materialize what is not done; replay what failed and need not have."""
     batches = case.scene.ground.batches
-    if case.what != "worker":
-        batches.read(root, retry=case.scene.retry)
-        return
-    if held := failed_items(root, {ErrorCode.DECODER_CRASHED.value}):
-        batches.read(root, retry=held[BATCH])
+    lake = batches.bench(root).lake
+    if BATCH in done_batches(lake, IMAGE_STAGES):
+        note.half_done = "; ".join(unreconciled(lake))
+    else:
+        batches.read(root)
+    retry = failed_items(root, {ErrorCode.DECODER_CRASHED.value}).get(BATCH, [])
+    if case.scene.retry is not None:
+        retry = [*retry, *case.scene.retry]
+    if retry:
+        batches.read(root, retry=retry)

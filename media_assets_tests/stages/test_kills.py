@@ -120,3 +120,16 @@ def test_rows_that_are_gone_are_made_again_when_a_refetch_is_killed(
         raise KeyboardInterrupt
     case.run(retry=["cut.jpg"])
     assert tables_of(case.bench.lake) == tables_of(clean.bench.lake)
+
+
+def test_a_replay_asks_the_source_again_when_the_run_before_was_killed_in_its_last_moments(
+    make_case: Callable[[str], Case], shelf: Shelf
+) -> None:
+    case = make_case("lake")
+    for point in ("before clearing the journal", "before ending a publication"):
+        run_until_killed(case, point)
+        assert done_batches(case.bench.lake, IMAGE_STAGES) == set()
+    case.run()  # media-assets materialize
+    shelf.files["cut.jpg"] = make_jpeg(9, SIZE)  # the source was mended
+    case.run(retry=["cut.jpg"])
+    assert case.statuses()["cut.jpg"] == "accepted"
