@@ -22,7 +22,7 @@ BASE = $(VENV)/.base-stamp
 DEV = $(VENV)/.dev-stamp
 SET_UP = PYTHON='$(PYTHON)' VENV='$(VENV)' sh .ci/environment
 
-.PHONY: help demo dev test test-services check format docs bench chaos clean
+.PHONY: help demo dev test test-services check format docs bench chaos hostile clean
 
 help:
 	@echo 'make demo            run the whole path on sample media, offline'
@@ -34,6 +34,7 @@ help:
 	@echo 'make docs            write what is generated: docs/errors.md, docs/tables.md, numbers in README.md'
 	@echo 'make bench           measure what the README claims'
 	@echo 'make chaos           kill processes over and over, then compare the tables'
+	@echo 'make hostile         hostile files, servers and addresses through the whole path, then fuzzing'
 	@echo 'make clean           remove the environment and caches; lakes stay'
 	@echo
 	@echo 'Variables: PYTHON= interpreter, VENV=$(VENV), WORKERS=$(WORKERS), PORT=$(PORT), DAGSTER_HOME=,'
@@ -78,6 +79,9 @@ bench: $(DEV)
 
 chaos: $(DEV)
 	@$(BIN)/python -m media_assets_tests.chaos $(ARGS)
+
+hostile: $(DEV)
+	@$(BIN)/python -m media_assets_tests.hostile $(ARGS)
 
 clean:
 	@if [ -f '$(VENV)/pyvenv.cfg' ]; then rm -rf '$(VENV)'; fi
