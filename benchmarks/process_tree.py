@@ -12,13 +12,14 @@ from pathlib import Path
 from types import TracebackType
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 class ProcessTree:
-    """Samples a process tree for as long as the `with` block lasts."""
+    """Samples a process tree for as long as the `with` block lasts; `with_root=False` leaves the process itself out."""
 
-    def __init__(self, pid: int, interval_seconds: float = 0.2) -> None:
-        self._pid, self._interval = pid, interval_seconds
+    def __init__(self, pid: int, interval_seconds: float = 0.2, *, with_root: bool = True) -> None:
+        self._pid, self._interval, self._with_root = pid, interval_seconds, with_root
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._cpu: dict[tuple[int, int], float] = {}
@@ -41,11 +42,11 @@ class ProcessTree:
     def _watch(self) -> None:
         while not self._stop.wait(self._interval):
             total = 0
-            for pid in descendants(self._pid):
+            for pid in descendants(self._pid)[0 if self._with_root else 1 :]:
                 try:
                     total += _pss_bytes(pid)
                     start, cpu = _times(pid)
-                except (FileNotFoundError, ProcessLookupError, PermissionError):
+                except _GONE:
                     continue  # it ended meanwhile
                 self._cpu[pid, start] = cpu
             self.samples_bytes.append(total)
@@ -53,13 +54,13 @@ class ProcessTree:
 
 
 def descendants(pid: int) -> list[int]:
-    """A process and everything below it."""
+    """A process and everything below it; the process itself first."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            except (FileNotFoundError, ProcessLookupError):
+            except _GONE:
                 continue
             children.setdefault(int(fields[1]), []).append(int(entry.name))
     found, queue = [], [pid]
@@ -68,6 +69,17 @@ def descendants(pid: int) -> list[int]:
         found.append(current)
         queue += children.get(current, [])
     return found
+
+
+def cpu_seconds_now(pid: int) -> float:
+    """User and system time of a process and its living descendants so far."""
+    total = 0.0
+    for member in descendants(pid):
+        try:
+            total += _times(member)[1]
+        except _GONE:
+            continue
+    return total
 
 
 def _pss_bytes(pid: int) -> int:

@@ -122,8 +122,8 @@ class Progressbar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._bar.stop()
 
-    def __call__(self, batch_id: str, n_done: int, n_items: int) -> None:
-        """Show how far a batch is."""
+    def __call__(self, batch_id: str, n_done: int, n_items: int | None = None) -> None:
+        """Show how far a batch is, or how much of a list of unknown length was read."""
         if batch_id not in self._tasks:
             self._tasks[batch_id] = self._bar.add_task(batch_id, total=n_items)
         self._bar.update(self._tasks[batch_id], completed=n_done, total=n_items)

@@ -4,10 +4,12 @@
     ├── ItemError            one item is bad: it becomes a status row with a stable code, the batch goes on
     ├── BatchError           the batch publishes nothing and the run fails
     │   ├── Outage           most of a batch failed for a cause that may pass
+    │   ├── StoreFailed      our own store did not take or give something
     │   ├── ContractBroken   rows in hand break their table's contract
     │   └── ReconciliationBroken   items that entered and statuses that came out do not add up
     └── SetupError           the machine, the store or the configuration is unfit
         ├── LakeUnfit
+        │   └── TableDamaged  a table's log or files are not whole; nothing is read or written
         ├── PlanRefused      a list or folder cannot be planned at all
         ├── QueryRefused     a SQL statement cannot or may not run
         └── NotMaterialized  something asked for has not been built yet
@@ -29,6 +31,7 @@ _RETRYABLE = frozenset(
         "server_error",
         "truncated_body",
         "storage_failed",
+        "blob_damaged",
     }
 )
 
@@ -57,6 +60,7 @@ class ErrorCode(StrEnum):
     NOT_A_REGULAR_FILE = "not_a_regular_file"  # FIFO, device, socket, directory
     SYMLINK_REFUSED = "symlink_refused"
     STORAGE_FAILED = "storage_failed"  # our own store did not take or give the bytes
+    BLOB_DAMAGED = "blob_damaged"  # kept bytes that are no longer those that were kept; a replay makes them anew
     # judging the bytes
     EMPTY = "empty"
     UNKNOWN_FORMAT = "unknown_format"  # no magic that we know
@@ -111,6 +115,10 @@ class Outage(BatchError, ConnectionError):
     """A retryable cause hit most of a batch: the source or our store is down, the items are not to blame."""
 
 
+class StoreFailed(BatchError, OSError):
+    """Our own store did not take or give something that the batch needs; it may be half published, and is not done."""
+
+
 class ContractBroken(BatchError, ValueError):
     """Rows in hand break the contract of their table."""
 
@@ -125,6 +133,10 @@ class SetupError(MediaAssetsError):
 
 class LakeUnfit(SetupError, OSError):
     """The lake's path or store cannot hold the tables safely."""
+
+
+class TableDamaged(LakeUnfit):
+    """A table's log or data files are damaged. The message names the table and the way to restore it."""
 
 
 class PlanRefused(SetupError, ValueError):

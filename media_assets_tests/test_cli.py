@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from media_assets.cli import main
 from media_assets.demo.corpus import write_corpus
 from media_assets.demo.server import SampleServer
+from media_assets_tests.ingest.open_images_files import OpenImagesFiles, Row, image_id
 from media_assets_tests.media.pictures import make_jpeg, make_png
 
 SIZE = (96, 64)
@@ -45,6 +46,7 @@ def make_folder(root: Path) -> Path:
     (folder / "sub" / "été ☃ 100%.png").write_bytes(make_png(2, SIZE))
     (folder / "wrong-name.txt").write_bytes(make_jpeg(3, SIZE))
     (folder / "empty.jpg").touch()
+    (folder / ".hidden.jpg").write_bytes(make_jpeg(5, SIZE))
     (folder / "page.jpg").write_text("<!doctype html><html></html>")
     (folder / "list.jpg").write_text("#EXTM3U\n/etc/passwd\n")
     (folder / "drawing.png").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
@@ -83,6 +85,7 @@ def test_every_entry_of_a_folder_has_one_fate(run: Run, tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     (plan,) = run("plan", "folder", str(folder))["rows"]
     assert plan["planned"] == len(FATES) + 1
+    assert plan["hidden_left_out"] == 1
     (again,) = run("plan", "folder", str(folder))["rows"]
     assert (again["planned"], again["already_planned"]) == (0, len(FATES) + 1)
     (batch,) = run("materialize")["rows"]
@@ -125,7 +128,8 @@ def test_the_sample_set_meets_its_fates_from_the_real_csv_files(run: Run, tmp_pa
     with SampleServer(corpus.root) as server:
         where = ("--metadata", str(corpus.metadata), "--image-url", server.image_url_template)
         (plan,) = run("plan", "open-images", "--split", "val", "--batch-size", "25", *where)["rows"]
-        assert (plan["planned"], plan["new_batches"].count("open-images.validation.")) == (40, 2)
+        assert (plan["planned"], plan["missing_files"]) == (40, [])
+        assert plan["new_batches"] == ["open-images.validation.0001", "open-images.validation.0002"]
         run("materialize")
         got = fates(run)
         assert {i: got[i] for i in corpus.expected} == dict(corpus.expected)
@@ -139,6 +143,45 @@ def test_the_sample_set_meets_its_fates_from_the_real_csv_files(run: Run, tmp_pa
     rows = run("query", "SELECT licence, labels FROM ingest.manifest WHERE len(labels) > 0")["rows"]
     assert rows, "the labels of the CSV files are in the manifest"
     assert all(row["licence"] for row in rows)
+
+
+def test_bad_lines_and_missing_files_of_a_list_are_told(run: Run, tmp_path: Path) -> None:
+    files = OpenImagesFiles(tmp_path / "list")
+    path = files.images([Row(image_id(number)) for number in range(3)])
+    path.write_text(path.read_text() + "0000000000000007,validation\n")
+    files.classes()
+    (plan,) = run("plan", "open-images", "--split", "val", "--metadata", str(tmp_path / "list"))["rows"]
+    assert (plan["read"], plan["planned"], plan["rejected"]) == (4, 3, 1)
+    assert plan["missing_files"] == [
+        "labels (oidv7-val-annotations-human-imagelabels.csv)",
+        "boxes (validation-annotations-bbox.csv)",
+    ]
+    rows = {(row["batch_id"], row["stage"]): row for row in run("status")["rows"]}
+    assert rows["open-images.validation.0001", "raw.media"]["expected"] == 3
+    bad = rows["open-images.validation.rejected", "ingest.manifest"]
+    assert (bad["expected"], bad["failed"], bad["pending"]) == (1, 1, 0)
+    (letter,) = run("dead-letters", "list", "--stage", "ingest/manifest")["rows"]
+    assert letter["item_key"] == f"{path.name}:5"
+    assert run("dead-letters", "replay")["rows"] == []
+
+    command = ["plan", "open-images", "--split", "val", "--metadata", str(tmp_path / "list")]
+    told = CliRunner().invoke(main, command, catch_exceptions=False).stdout
+    assert "labels (oidv7-val-annotations-human-imagelabels.csv)" in told
+    told = CliRunner().invoke(main, ["dead-letters", "replay"], catch_exceptions=False).stdout
+    assert "1 bad lines of lists cannot be replayed" in told
+
+
+def test_leftovers_are_counted_and_deleted_when_told_to(run: Run, tmp_path: Path) -> None:
+    assert run("clean-up")["rows"] == []
+    half = tmp_path / "lake" / "blobs" / "ab" / "half#1"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    os.utime(half, (1e9, 1e9))
+    (row,) = run("clean-up")["rows"]
+    assert (row["folder"], row["files"], row["bytes"], row["deleted"]) == ("blobs", 1, 4, False)
+    assert half.exists()
+    assert run("clean-up", "--delete")["rows"][0]["deleted"]
+    assert not half.exists()
 
 
 def test_a_failure_is_told_on_stderr_and_by_the_exit_code(run: Run, tmp_path: Path) -> None:

@@ -20,11 +20,14 @@ from media_assets.errors import (
     QueryRefused,
     ReconciliationBroken,
     SetupError,
+    StoreFailed,
+    TableDamaged,
 )
 
 RETRYABLE = {
     *("connection_failed", "dns_failed", "timeout", "too_slow", "rate_limited", "server_error", "truncated_body"),
     "storage_failed",
+    "blob_damaged",
 }
 FINAL = {
     *("not_found", "forbidden", "http_error", "tls_failed", "too_many_bytes", "too_many_redirects", "url_refused"),
@@ -36,10 +39,12 @@ TREE = {
     ItemError: (MediaAssetsError,),
     BatchError: (MediaAssetsError,),
     Outage: (BatchError, ConnectionError),
+    StoreFailed: (BatchError, OSError),
     ContractBroken: (BatchError, ValueError),
     ReconciliationBroken: (BatchError, ValueError),
     SetupError: (MediaAssetsError,),
     LakeUnfit: (SetupError, OSError),
+    TableDamaged: (LakeUnfit,),
     PlanRefused: (SetupError, ValueError),
     QueryRefused: (SetupError, ValueError),
     NotMaterialized: (SetupError, LookupError),

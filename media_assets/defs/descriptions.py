@@ -5,12 +5,13 @@ Derived from the contracts and from a batch's report; nothing is written by hand
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
-from media_assets.media.contact_sheet import as_markdown_image, contact_sheet
+from media_assets.media.contact_sheet import as_markdown_image, contact_sheet, status_bar
 from media_assets.stages.audit import Finding
 from media_assets.stages.report import BatchReport, StageReport
 from media_assets.tables import FRAMES_IMAGES, MANIFEST, RAW_MEDIA, TENSORS_IMAGES, TableContract
@@ -96,14 +97,18 @@ def column_lineage(contract: TableContract) -> dg.TableColumnLineage | None:
 
 def batch_metadata(report: BatchReport, stage: StageReport) -> Metadata:
     """What one materialization of one batch tells."""
-    metadata: Metadata = {}
+    bar = as_markdown_image(status_bar(stage.counts), "one part for each status")
+    told = " · ".join(f"**{n}** {status}" for status, n in stage.counts.items() if n)
+    metadata: Metadata = {"items": dg.MetadataValue.md(f"{bar}\n\n{told or 'no items'}")}
     if report.cells:
         sheet = as_markdown_image(contact_sheet(report.cells), f"{report.batch_id} contact sheet")
         metadata["contact_sheet"] = dg.MetadataValue.md(sheet)
+    if stage.codes:
+        metadata["failures_by_code"] = dg.MetadataValue.json(dict(stage.codes))
     metadata |= {
-        "dagster/partition_row_count": stage.n_rows,
         "entered": stage.n_entered,
         **stage.counts,
+        "dagster/partition_row_count": stage.n_rows,
         "bytes": stage.n_bytes,
         "images_per_s": round(report.images_per_s, 1),
         "seconds": round(report.seconds, 2),
@@ -111,14 +116,39 @@ def batch_metadata(report: BatchReport, stage: StageReport) -> Metadata:
         "downloaded": report.n_downloaded,
         "downloaded_bytes": report.n_downloaded_bytes,
     }
-    if stage.codes:
-        metadata["failures_by_code"] = dg.MetadataValue.json(dict(stage.codes))
+    if report.n_damaged_blobs:
+        metadata["damaged_blobs"] = report.n_damaged_blobs
     return metadata
 
 
 def finding_metadata(findings: Mapping[str, Finding]) -> Metadata:
-    """What a check verified, by batch."""
-    return {
-        batch_id: dg.MetadataValue.json({key: str(value) for key, value in finding.detail.items()})
+    """What a check verified; by batch where there are several, since Dagster plots plain numbers only."""
+    details = {
+        batch_id: {
+            key: value if isinstance(value, int | float) else str(value) for key, value in finding.detail.items()
+        }
         for batch_id, finding in findings.items()
     }
+    if len(details) == 1:
+        return dict(*details.values())
+    return {batch_id: dg.MetadataValue.json(detail) for batch_id, detail in details.items()}
+
+
+def failures_metadata(stages: Mapping[str, StageReport]) -> Metadata:
+    """How much of one batch failed and why, or the shares of several, and what to do next."""
+    shares = {batch_id: round(failed_share(stage), 4) for batch_id, stage in stages.items()}
+    if len(stages) > 1:
+        return {"failed_share": shares, "next": "media-assets dead-letters list"}
+    ((batch_id, stage),) = stages.items()
+    return {
+        "failed_share": shares[batch_id],
+        "failed": stage.counts["failed"],
+        "entered": stage.n_entered,
+        "failures_by_code": dg.MetadataValue.json(dict(stage.codes)),
+        "next": f"media-assets dead-letters list --batch {shlex.quote(batch_id)}",
+    }
+
+
+def failed_share(stage: StageReport) -> float:
+    """The part of what entered that became dead letters, 0 to 1."""
+    return stage.counts["failed"] / max(stage.n_entered, 1)

@@ -12,7 +12,15 @@ from typing import Any
 import dagster as dg
 
 from media_assets.defs.automation import PER_BATCH
-from media_assets.defs.descriptions import Metadata, asset_key, batch_metadata, definition_metadata, finding_metadata
+from media_assets.defs.descriptions import (
+    Metadata,
+    asset_key,
+    batch_metadata,
+    definition_metadata,
+    failed_share,
+    failures_metadata,
+    finding_metadata,
+)
 from media_assets.defs.partitions import BATCHES, MANIFEST_KEY
 from media_assets.defs.resources import WorkbenchResource
 from media_assets.errors import BatchError
@@ -127,15 +135,16 @@ class _BatchRun:
             self.errors[batch_id] = error
             self.findings[batch_id] = tuple(f for f in error.findings if isinstance(f, Finding))
             self.context.log.error(f"{batch_id}: {error}")
+            self._record_checks(batch_id)
             return
         self.reports[batch_id] = report
         self.findings[batch_id] = report.findings
         self._record(batch_id, report)
+        self._record_checks(batch_id)
 
     def results(self) -> Iterator[_Result]:
         """Check results, then the materializations; or the error of the batches that failed."""
-        selected = {(key.asset_key, key.name) for key in self.context.selected_asset_check_keys}
-        checks = [check for check in self._check_results() if (check.asset_key, check.check_name) in selected]
+        checks = self._checks(self.context.partition_keys)
         if self.errors:
             yield from checks
             told = "; ".join(f"{batch_id}: {error}" for batch_id, error in self.errors.items())
@@ -201,13 +210,38 @@ class _BatchRun:
         (report,) = self.reports.values()
         return batch_metadata(report, report.stages[stage.contract.path])
 
-    def _check_results(self) -> Iterator[dg.AssetCheckResult]:
+    def _record_checks(self, batch_id: str) -> None:
+        """Log the checks of one of several batches: the run's own check results name no batch."""
+        if not self.is_range:
+            return
+        for result in self._checks([batch_id]):
+            assert result.asset_key is not None, "every check here names its asset"
+            assert result.check_name is not None, "and itself"
+            self.context.log_event(
+                dg.AssetCheckEvaluation(
+                    result.asset_key,
+                    result.check_name,
+                    result.passed,
+                    metadata=result.metadata,
+                    severity=result.severity,
+                    blocking=result.check_name in _CHECKS,
+                    partition=batch_id,
+                )
+            )
+
+    def _checks(self, batch_ids: Sequence[str]) -> list[dg.AssetCheckResult]:
+        """Results of the selected checks over these batches."""
+        selected = {(key.asset_key, key.name) for key in self.context.selected_asset_check_keys}
+        results = self._check_results(batch_ids)
+        return [result for result in results if (result.asset_key, result.check_name) in selected]
+
+    def _check_results(self, batch_ids: Sequence[str]) -> Iterator[dg.AssetCheckResult]:
         for stage in self.stages:
             for name in _CHECKS:
                 found = {
                     batch_id: finding
-                    for batch_id, findings in self.findings.items()
-                    for finding in findings
+                    for batch_id in batch_ids
+                    for finding in self.findings.get(batch_id, ())
                     if finding.table == stage.contract.path and finding.check == name
                 }
                 if found:
@@ -217,19 +251,17 @@ class _BatchRun:
                         check_name=name,
                         metadata=finding_metadata(found),
                     )
-        if RAW in self.stages and self.reports:
-            yield self._few_items_failed()
+        reports = [self.reports[batch_id] for batch_id in batch_ids if batch_id in self.reports]
+        if RAW in self.stages and reports:
+            yield _few_items_failed(reports)
 
-    def _few_items_failed(self) -> dg.AssetCheckResult:
-        stages = {batch_id: report.stages[RAW.contract.path] for batch_id, report in self.reports.items()}
-        shares = {batch_id: raw.counts["failed"] / max(raw.n_entered, 1) for batch_id, raw in stages.items()}
-        return dg.AssetCheckResult(
-            passed=max(shares.values()) <= FAILED_SHARE_WARNING,
-            asset_key=asset_key(RAW.contract),
-            check_name="few_items_failed",
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={
-                "failed_share": {batch_id: round(share, 4) for batch_id, share in shares.items()},
-                "next": "media-assets dead-letters list",
-            },
-        )
+
+def _few_items_failed(reports: Sequence[BatchReport]) -> dg.AssetCheckResult:
+    raw = {report.batch_id: report.stages[RAW.contract.path] for report in reports}
+    return dg.AssetCheckResult(
+        passed=max(map(failed_share, raw.values())) <= FAILED_SHARE_WARNING,
+        asset_key=asset_key(RAW.contract),
+        check_name="few_items_failed",
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=failures_metadata(raw),
+    )

@@ -11,6 +11,8 @@ from typing import Any
 
 import dagster as dg
 
+from media_assets.lake.crash_points import crash_point
+
 MANIFEST_KEY = dg.AssetKey(["ingest", "manifest"])
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batches")
@@ -29,6 +31,7 @@ class PartitionRegistry:
 
     def register(self, batch_id: str, n_items: int, metadata: Mapping[str, Any]) -> None:
         """Report the manifest's materialization, then add the partition: last, since automation may run it now."""
+        crash_point("before registration")
         self.instance.report_runless_asset_event(
             dg.AssetMaterialization(
                 MANIFEST_KEY,
@@ -36,4 +39,6 @@ class PartitionRegistry:
                 metadata={"dagster/partition_row_count": n_items, **metadata},
             )
         )
+        crash_point("before partition")
         self.instance.add_dynamic_partitions("batches", [batch_id])
+        crash_point("after partition")

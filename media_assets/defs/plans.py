@@ -8,22 +8,29 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from media_assets.defs.partitions import PartitionRegistry
 from media_assets.defs.resources import Settings, open_instance
-from media_assets.ingest.folder import folder_batch_name, folder_uri, read_folder
+from media_assets.ingest.folder import FolderCounts, folder_batch_name, folder_uri, read_folder
 from media_assets.ingest.open_images.download import fetch_metadata
 from media_assets.ingest.open_images.image_urls import DEFAULT_IMAGE_URL
-from media_assets.ingest.open_images.reader import SOURCE, batch_name, read_open_images
-from media_assets.ingest.planning import PlanResult, plan_batches
+from media_assets.ingest.open_images.reader import SOURCE, batch_name, missing_files, read_open_images
+from media_assets.ingest.planning import PlanProgress, PlanResult, plan_batches, tell_nobody
 from media_assets.lake.delta import Provenance
 
 PLAN_CODE_VERSION = "1"
 
 
 def plan_open_images(
-    settings: Settings, metadata: str, split: str, count: int | None, batch_size: int, image_url: str | None
+    settings: Settings,
+    metadata: str,
+    split: str,
+    count: int | None,
+    batch_size: int,
+    image_url: str | None,
+    progress: PlanProgress = tell_nobody,
 ) -> PlanResult:
     """Plan a split of Open Images from the CSV files of a folder or a URL.
 
@@ -31,7 +38,7 @@ def plan_open_images(
         PlanRefused: the files are missing or of another format, or an argument cannot be used.
     """
     with _local_metadata(settings, metadata, split) as folder, open_instance(settings) as instance:
-        return plan_batches(
+        plan = plan_batches(
             settings.open_lake(),
             PartitionRegistry(instance),
             source=SOURCE,
@@ -39,26 +46,31 @@ def plan_open_images(
             items=read_open_images(folder, split, count, image_url or DEFAULT_IMAGE_URL),
             batch_size=batch_size,
             provenance=_provenance(),
+            progress=progress,
         )
+        return replace(plan, missing_files=missing_files(folder, split))
 
 
-def plan_folder(settings: Settings, folder: Path, batch_size: int) -> PlanResult:
+def plan_folder(settings: Settings, folder: Path, batch_size: int, progress: PlanProgress = tell_nobody) -> PlanResult:
     """Plan the files of a local folder.
 
     Raises:
         PlanRefused: another folder's batches already have this folder's name.
     """
+    counts = FolderCounts()
     with open_instance(settings) as instance:
-        return plan_batches(
+        plan = plan_batches(
             settings.open_lake(),
             PartitionRegistry(instance),
             source="folder",
             name=folder_batch_name(folder),
-            items=read_folder(folder),
+            items=read_folder(folder, counts=counts),
             batch_size=batch_size,
             uri_prefix=folder_uri(folder),
             provenance=_provenance(),
+            progress=progress,
         )
+        return replace(plan, n_hidden=counts.n_hidden)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 Quotes, commas and line breaks inside quotes are read as RFC 4180 has them. A quote that never closes would
 swallow its neighbours: when a record over several lines is damaged, only its first line is given up and
-reading goes on with the second. Pure: takes lines, knows no file. Not here: what the columns mean.
+reading goes on with the second, so that every line that is in no usable row is named by itself. Pure: takes
+lines, knows no file. Not here: what the columns mean.
 """
 
 from __future__ import annotations

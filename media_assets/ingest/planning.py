@@ -15,7 +15,7 @@ folders may both hold `a.jpg`. Not here: where items come from (one module per s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -38,6 +38,14 @@ _N_COMMIT_RETRIES = 20  # inside one attempt, for commits of planners of other l
 _N_BATCHES_PER_READ = 64  # bounds the item keys held as text while the manifest is read
 
 
+PlanProgress = Callable[[str, int], None]
+"""Called with (name of the list, lines read so far); how many there are is not known before the end."""
+
+
+def tell_nobody(name: str, n_read: int) -> None:
+    """Show no progress."""
+
+
 class BatchRegistry(Protocol):
     """Dagster's side of a batch. Both steps of `register` are repeatable; the partition key comes last."""
 
@@ -53,7 +61,8 @@ class PlanResult:
     """What one plan did: `n_read = n_planned + n_already_planned + n_rejected`.
 
     `batch_ids` are the new batches. `registered` are all whose registration was completed now: the new ones
-    and those that an earlier plan had left without.
+    and those that an earlier plan had left without. What a source left out is told by `missing_files`, the
+    optional files of a list that were not there, and `n_hidden`, names that begin with a dot.
     """
 
     batch_ids: tuple[str, ...]
@@ -62,6 +71,8 @@ class PlanResult:
     n_planned: int
     n_already_planned: int
     n_rejected: int
+    missing_files: tuple[str, ...] = ()
+    n_hidden: int = 0
 
 
 class _Overtaken(Exception):
@@ -87,6 +98,7 @@ def plan_batches(
     provenance: Provenance,
     batch_size: int = DEFAULT_BATCH_SIZE,
     uri_prefix: str | None = None,
+    progress: PlanProgress = tell_nobody,
 ) -> PlanResult:
     """Plan what is new in a list into new batches, and register every batch of the list that is not
     registered yet.
@@ -100,6 +112,7 @@ def plan_batches(
         name: what batch ids begin with, such as `open-images.validation`.
         batch_size: items per batch, at least 1; the last batch of a plan may be smaller.
         uri_prefix: what every uri of this name must begin with, where one name could be taken by two places.
+        progress: called after every stretch of the list.
 
     Raises:
         PlanRefused: the name or the size cannot be used, or the name is taken by another place.
@@ -111,6 +124,7 @@ def plan_batches(
     plan.complete_registrations()
     for chunk in _chunks(items, batch_size):
         plan.take(chunk)
+        progress(name, plan.n_read)
     plan.flush(is_last=True)
     plan.rejections.publish(lake, name, provenance)
     return plan.result()
@@ -156,6 +170,11 @@ class _Plan:
         self._number = 0 if table is None else _last_number(table, name)
         for digests in self._planned_keys(range(1, self._number + 1)):
             self._known.add(digests)
+
+    @property
+    def n_read(self) -> int:
+        """Lines of the list read so far."""
+        return self._n_read
 
     def refuse_other_place(self, uri_prefix: str | None) -> None:
         """Refuse a name that another place has: its new items would pass for known ones."""

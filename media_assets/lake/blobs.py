@@ -1,10 +1,11 @@
-"""Bytes under their SHA-256: put if absent, never overwritten.
+"""Bytes under their SHA-256: put if absent, overwritten only where what lies there is damaged.
 
 Not here: which bytes are worth keeping, and the tables that name them.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore
 
+from media_assets.lake.crash_points import crash_point
 from media_assets.lake.location import LakeLocation
 
 
@@ -36,36 +38,62 @@ class BlobStore:
     async def put_if_absent(self, media_id: str, body: bytes | Path) -> None:
         """Store bytes under their hash unless they are there already.
 
-        A blob of another length under this name can only be damage; it is healed with the right bytes.
+        What is there already is read again: bytes that do not have this hash, or cannot be read, are damage, and are
+        replaced by the right ones.
 
         Raises:
             OSError: the store did not take the bytes.
         """
         path = blob_path(media_id)
+        crash_point("before blob")
         try:
             try:
                 await obstore.put_async(self.store, path, body, mode="create")
             except AlreadyExistsError:
-                await self._heal(path, body)
+                n_bytes = len(body) if isinstance(body, bytes) else body.stat().st_size  # noqa: ASYNC240 - one stat
+                if not await self._is_whole_async(media_id, n_bytes):
+                    await obstore.put_async(self.store, path, body, mode="overwrite")
         except BaseError as error:
             raise OSError(f"the blob store did not take {path}: {error}") from error
-
-    async def _heal(self, path: str, body: bytes | Path) -> None:
-        n_bytes = len(body) if isinstance(body, bytes) else body.stat().st_size  # noqa: ASYNC240 - one stat
-        if (await obstore.head_async(self.store, path))["size"] != n_bytes:
-            await obstore.put_async(self.store, path, body, mode="overwrite")
+        crash_point("after blob")
 
     def put(self, media_id: str, body: bytes) -> None:
         """The same as `put_if_absent`, outside an event loop."""
         path = blob_path(media_id)
+        crash_point("before blob")
         try:
             try:
                 obstore.put(self.store, path, body, mode="create")
             except AlreadyExistsError:
-                if obstore.head(self.store, path)["size"] != len(body):
+                if not self._is_whole(media_id, len(body)):
                     obstore.put(self.store, path, body, mode="overwrite")
         except BaseError as error:
             raise OSError(f"the blob store did not take {path}: {error}") from error
+        crash_point("after blob")
+
+    async def _is_whole_async(self, media_id: str, n_bytes: int) -> bool:
+        path = blob_path(media_id)
+        if (await obstore.head_async(self.store, path))["size"] != n_bytes:
+            return False
+        found = hashlib.sha256()
+        try:
+            async for part in (await obstore.get_async(self.store, path)).stream():
+                found.update(part)
+        except BaseError:
+            return False
+        return found.hexdigest() == media_id
+
+    def _is_whole(self, media_id: str, n_bytes: int) -> bool:
+        path = blob_path(media_id)
+        if obstore.head(self.store, path)["size"] != n_bytes:
+            return False
+        found = hashlib.sha256()
+        try:
+            for part in obstore.get(self.store, path).stream():
+                found.update(part)
+        except BaseError:
+            return False
+        return found.hexdigest() == media_id
 
     def size_bytes(self, media_id: str) -> int | None:
         """Length of a blob, or None when there is none."""
@@ -84,8 +112,12 @@ class BlobStore:
 
         Raises:
             FileNotFoundError: there is no such blob.
+            OSError: the store did not give it.
         """
-        return bytes(obstore.get(self.store, blob_path(media_id)).bytes())
+        try:
+            return bytes(obstore.get(self.store, blob_path(media_id)).bytes())
+        except BaseError as error:
+            raise OSError(f"the blob store did not give {blob_path(media_id)}: {error}") from error
 
     def source(self, media_id: str) -> bytes | Path:
         """What a worker can read the blob from: its path when it is local, else the bytes."""

@@ -15,9 +15,11 @@ from typing import Any
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError
 
 from media_assets.errors import ContractBroken
+from media_assets.lake.crash_points import crash_point
+from media_assets.lake.damage import open_whole, require_files
 from media_assets.lake.location import LakeLocation
 from media_assets.tables import TableContract
 
@@ -57,11 +59,12 @@ class Lake:
         return self.location.uri(*contract.key)
 
     def table(self, contract: TableContract) -> DeltaTable | None:
-        """The Delta table as it is now, or None before its first commit."""
-        try:
-            return DeltaTable(self.uri(contract), storage_options=self.storage_options)
-        except TableNotFoundError:
-            return None
+        """The Delta table as it is now, or None before its first commit.
+
+        Raises:
+            TableDamaged: its log cannot be read or trusted.
+        """
+        return open_whole(self.location, contract)
 
     def ensure(self, contract: TableContract) -> DeltaTable:
         """The Delta table, created empty first: two first writers then cannot replace each other's rows.
@@ -79,6 +82,7 @@ class Lake:
             partition_by=list(contract.partition_by) or None,
             storage_options=self.storage_options,
         )
+        crash_point(f"created {contract.path}")
         return DeltaTable(self.uri(contract), storage_options=self.storage_options)
 
     def scan(
@@ -86,15 +90,23 @@ class Lake:
         contract: TableContract,
         where: Mapping[str, Sequence[str]] | None = None,
         version: int | None = None,
+        *,
+        require_whole: bool = True,
     ) -> pl.LazyFrame:
         """Rows of a table, lazily; `where` names partition values and prunes files. No table yet: no rows.
 
         A column that the contract gained after the table's last write is null.
+
+        Raises:
+            TableDamaged: its log cannot be trusted, or files of these partitions are missing or cut short (unless not
+                `require_whole`: then reading them fails in polars' own way).
         """
         if (table := self.table(contract)) is None:
             return contract.frame([]).lazy()
         if version is not None:
             table.load_as_version(version)
+        if require_whole:
+            require_files(self.location, contract, table, where or {})
         frame = pl.scan_delta(table, storage_options=self.storage_options)
         for column, values in (where or {}).items():
             matches = pl.col(column) == values[0] if len(values) == 1 else pl.col(column).is_in(list(values))
@@ -103,6 +115,15 @@ class Lake:
         return frame.select(
             pl.col(name) if name in stored else pl.lit(None, kind).alias(name) for name, kind in contract.schema.items()
         )
+
+    def require_whole(self, contract: TableContract) -> None:
+        """Refuse a table with a damaged log, or with files that are missing or cut short.
+
+        Raises:
+            TableDamaged: naming what is wrong.
+        """
+        if (table := self.table(contract)) is not None:
+            require_files(self.location, contract, table, {})
 
     def partition_values(self, contract: TableContract, column: str = "batch_id") -> list[str]:
         """Every value of a partition column that has files, sorted; read from the log alone."""
@@ -154,6 +175,11 @@ class Lake:
         A commit can succeed and still report an error, so the log is searched for our commit before another try.
         """
         commit_id = uuid.uuid4().hex
+        crash_point(f"before {contract.path}")
+        self._commit(contract, write, commit_id)
+        crash_point(f"after {contract.path}")
+
+    def _commit(self, contract: TableContract, write: Callable[[DeltaTable, str], None], commit_id: str) -> None:
         for attempt in range(_N_ATTEMPTS):
             try:
                 write(self.ensure(contract), commit_id)

@@ -10,9 +10,11 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import TracebackType
 
 import msgspec
 
+from media_assets.lake.crash_points import crash_point
 from media_assets.lake.location import LakeLocation
 
 
@@ -26,11 +28,12 @@ class JournalEntry(msgspec.Struct, frozen=True):
     fetched_at: datetime
 
 
-@dataclass(frozen=True)
+@dataclass
 class FetchJournal:
-    """The journal of one batch."""
+    """The journal of one batch; a context manager, which closes the file that `append` opens."""
 
     path: Path
+    _handle: int | None = None
 
     @classmethod
     def of(cls, location: LakeLocation, batch_id: str) -> FetchJournal:
@@ -54,14 +57,28 @@ class FetchJournal:
 
     def append(self, entry: JournalEntry) -> None:
         """Add one entry with a single append, so that neither a kill nor a second run can tear an earlier line."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        try:
-            # The leading line break ends whatever a killed writer left half-written.
-            os.write(handle, b"\n" + msgspec.json.encode(entry) + b"\n")
-        finally:
-            os.close(handle)
+        crash_point("before journal")
+        if self._handle is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        # The leading line break ends whatever a killed writer left half-written.
+        os.write(self._handle, b"\n" + msgspec.json.encode(entry) + b"\n")
+        crash_point("after journal")
 
     def clear(self) -> None:
         """Forget everything: the batch's statuses are committed."""
+        self.close()
+        crash_point("before clearing the journal")
         self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the file; `append` opens it again."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> FetchJournal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
+from deltalake.exceptions import DeltaError
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
@@ -18,6 +19,9 @@ from media_assets.errors import LakeUnfit
 # polars cannot read a local Delta table whose path needs percent-encoding, although it can be written; to it `a=b`
 # anywhere in a path or URL is a partition.
 _READABLE_PATH = re.compile(r"[A-Za-z0-9._/+:,@~'-]+")
+
+STORE_ERRORS: tuple[type[Exception], ...] = (OSError, BaseError, DeltaError)
+"""What comes out of a store that fails: the system's, obstore's and deltalake's errors."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from typing import Any
 
 import polars as pl
 
@@ -21,21 +22,27 @@ def batch_overview(lake: Lake) -> pl.DataFrame:
     """One row per batch and stage: expected, one column per status, and pending.
 
     `expected` of the first stage is the manifest's count; of a later stage, what the stage before let through.
-    `pending` is what entered and has no status yet; it is 0 once the stage is done.
+    `pending` is what entered and has no status yet; it is 0 once the stage is done. Lines of a list that could not be
+    planned follow as a batch of their own, `{list}.rejected` at stage `ingest.manifest`: all of them failed (at most
+    the first 10,000 are kept; the last one's message counts the others).
     """
     planned = lake.scan(MANIFEST).group_by("batch_id").len("planned").sort("batch_id").collect()
     counted = lake.scan(ITEM_STATUS).group_by("batch_id", "stage", "status").len("n").collect()
     counts: dict[tuple[str, str], dict[str, int]] = {}
     for batch_id, stage, status, n in counted.iter_rows():
         counts.setdefault((batch_id, stage), {})[status] = n
-    rows = []
+    rows: list[dict[str, Any]] = []
     for batch_id, expected in planned.iter_rows():
         for stage in STAGES:
-            by_status = counts.get((batch_id, stage), {})
+            by_status = counts.pop((batch_id, stage), {})
             row = {"batch_id": batch_id, "stage": stage, "expected": expected}
             row |= {status.value: by_status.get(status.value, 0) for status in Status}
             rows.append(row | {"pending": expected - sum(by_status.values())})
             expected = sum(n for status, n in by_status.items() if Status(status).goes_on)
+    for (batch_id, stage), by_status in counts.items():  # no manifest row stands behind these
+        row = {"batch_id": batch_id, "stage": stage, "expected": sum(by_status.values())}
+        rows.append(row | {status.value: by_status.get(status.value, 0) for status in Status} | {"pending": 0})
+    rows.sort(key=lambda row: row["batch_id"])
     schema = ["batch_id", "stage", "expected", *(status.value for status in Status), "pending"]
     return pl.DataFrame(rows, schema=schema, orient="row") if rows else pl.DataFrame(schema=schema)
 

@@ -2,7 +2,8 @@
 
 Layout: Parquet, required PLAIN binary, uncompressed, no dictionary, one data page a row group. Equal-sized values then
 lie at a constant stride, so that a reader can map the file instead of decoding it (`serving/`). It stays an ordinary
-Delta table. Files are written first and become visible in one commit; what a killed run leaves behind is unreferenced.
+Delta table. Files are written first and become visible in one commit; what a killed run leaves behind is unreferenced
+(`leftovers.py` finds it).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
 from media_assets.errors import ContractBroken
+from media_assets.lake.crash_points import crash_point
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.tables import TableContract
 
@@ -61,14 +63,16 @@ class _OpenFile:
     writer: pq.ParquetWriter
     n_rows: int = 0
     n_row_groups: int = 0
+    unchecked: list[pl.DataFrame] = field(default_factory=list)  # what was written, without the large bytes
 
 
 @dataclass
 class PartWriter:
     """Writes the rows of one batch into files of one table, then makes them the batch's only rows in one commit.
 
-    Rows are appended in any order; all rows of one file share `file_key` (a TensorSpec), hence one stride. Each row
-    group is held against the contract by itself: that no key comes twice in the batch is the caller's to see.
+    Rows are appended in any order; all rows of one file share `file_key` (a TensorSpec), hence one stride. Each file
+    is held against the contract when it is full (a validation costs the same for 64 rows as for 2,000), its large
+    bytes only as to whether they are there. That no key comes twice in the batch is the caller's to see.
     """
 
     lake: Lake
@@ -102,10 +106,15 @@ class PartWriter:
             self._flush(file_key)
 
     def finish(self) -> None:
-        """Write out what is buffered and close every file. Nothing is visible yet."""
+        """Write out what is buffered and close every file. Nothing is visible yet.
+
+        Raises:
+            ContractBroken: a row does not hold the contract.
+        """
         for file_key in list(self._rows):
             self._flush(file_key)
         for file_key in list(self._open):
+            self._check(file_key)
             self._close(file_key)
 
     def drop(self, column: str, values: Collection[str]) -> None:
@@ -174,18 +183,31 @@ class PartWriter:
         rows = self._rows.get(file_key)
         if not rows:
             return
-        frame = self.contract.frame(rows)
-        self.contract.require(frame)
+        frame = self.contract.frame([self._without_bytes(row) for row in rows])
+        if frame[self.binary_column].null_count():
+            self.contract.require(frame)
         if not (frame["batch_id"] == self.batch_id).all():
             raise ContractBroken(f"{self.contract.name}: expected rows of batch {self.batch_id} only, got others too")
         self._rows[file_key], self._n_bytes[file_key] = [], 0
         part = self._open.get(file_key) or self._start(file_key)
-        table = frame.drop(self.contract.partition_by).to_arrow(compat_level=pl.CompatLevel.oldest())
-        part.writer.write_table(table.cast(self._schema), row_group_size=frame.height)
+        part.writer.write_table(self._file_rows(frame, rows), row_group_size=frame.height)
         part.n_rows += frame.height
         part.n_row_groups += 1
+        part.unchecked.append(frame)
         if part.n_row_groups >= FILE_ROW_GROUPS:
+            self._check(file_key)
             self._close(file_key)
+
+    def _without_bytes(self, row: dict[str, Any]) -> dict[str, Any]:
+        return row | {self.binary_column: b""} if isinstance(row.get(self.binary_column), bytes) else row
+
+    def _file_rows(self, frame: pl.DataFrame, rows: Sequence[dict[str, Any]]) -> pa.Table:
+        """Rows as the file holds them; the large bytes go straight from Python to Arrow, copied once."""
+        small = frame.drop(*self.contract.partition_by, self.binary_column)
+        table = small.to_arrow(compat_level=pl.CompatLevel.oldest())
+        place = self._schema.get_field_index(self.binary_column)
+        large = pa.array([row[self.binary_column] for row in rows], pa.binary())
+        return table.add_column(place, self._schema.field(place), large).cast(self._schema)
 
     def _start(self, file_key: str) -> _OpenFile:
         path = f"batch_id={self.batch_id}/part-{uuid.uuid4().hex}.parquet"
@@ -202,10 +224,17 @@ class PartWriter:
         self._open[file_key] = _OpenFile(path, sink, writer)
         return self._open[file_key]
 
+    def _check(self, file_key: str) -> None:
+        part = self._open[file_key]
+        if part.unchecked:
+            self.contract.require(pl.concat(part.unchecked))
+            part.unchecked.clear()
+
     def _close(self, file_key: str) -> None:
         part = self._open.pop(file_key)
         part.writer.close()
         part.sink.close()
+        crash_point(f"after a file of {self.contract.path}")
         size = int(obstore.head(self._store, part.path)["size"])
         self._done.append(
             AddAction(

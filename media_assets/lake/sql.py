@@ -24,14 +24,18 @@ _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.St
 
 @contextmanager
 def open_sql(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A locked-down connection in which every table and model is a view."""
+    """A locked-down connection in which every table and model is a view. Files that no query asks for may be missing.
+
+    Raises:
+        TableDamaged: a query failed, and a table is not whole.
+    """
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET TimeZone = 'UTC'")
         for contract in ALL_TABLES:
             stage, table = contract.key
-            connection.register(f"__{stage}_{table}", lake.scan(contract))
+            connection.register(f"__{stage}_{table}", lake.scan(contract, require_whole=False))
             connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{stage}"')
             connection.execute(f'CREATE VIEW "{stage}"."{table}" AS FROM "__{stage}_{table}"')
         for schema, name, select in models():
@@ -40,6 +44,10 @@ def open_sql(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection
+    except (duckdb.Error, QueryRefused):
+        for contract in ALL_TABLES:
+            lake.require_whole(contract)
+        raise
     finally:
         connection.close()
 

@@ -29,6 +29,7 @@ from media_assets.media.frames import (
     make_thumbnail,
     prove_cmyk_jpeg,
 )
+from media_assets.media.identity import require_same
 from media_assets.media.pictures import OpenedPicture, StillLimits, open_picture
 from media_assets.media.probe import StillProbe, probe_picture
 from media_assets.media.resize import Pixels
@@ -62,7 +63,8 @@ _CLOCKWISE = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 2
 
 class StillRequest(msgspec.Struct, frozen=True):
     """What to read from one still. `rotation_degrees` is the manifest's hint: the counter-clockwise turn that
-    makes the picture upright, a multiple of 90; `background` is what transparent pixels are composited on.
+    makes the picture upright, a multiple of 90; `background` is what transparent pixels are composited on;
+    `expected_sha256` is what kept bytes must still hash to (None: they were hashed just now).
     """
 
     rotation_degrees: int | None = None
@@ -71,6 +73,7 @@ class StillRequest(msgspec.Struct, frozen=True):
     wants_thumbnail: bool = False
     limits: StillLimits = StillLimits()
     background: tuple[int, int, int] = (255, 255, 255)
+    expected_sha256: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a hint that is no quarter turn."""
@@ -121,8 +124,9 @@ def read_still(data: bytes, request: StillRequest) -> StillRead:
 
     Raises:
         ItemError: EMPTY, TOO_MANY_BYTES, UNKNOWN_FORMAT, UNSUPPORTED_FORMAT, TOO_MANY_PIXELS,
-            TOO_MANY_FRAMES, TRUNCATED, CORRUPT or DECODER_MEMORY; nothing else.
+            TOO_MANY_FRAMES, TRUNCATED, CORRUPT, DECODER_MEMORY or BLOB_DAMAGED; nothing else.
     """
+    require_same(data, request.expected_sha256)
     opened = open_picture(data, request.limits)
     probe = probe_picture(opened)
     canonical = _canonical(opened, probe, request)
@@ -140,6 +144,7 @@ def read_frame(data: bytes, request: StillRequest) -> StillRead:
         ItemError: as `read_still`; UNSUPPORTED_FORMAT also for pictures that no frame can be (alpha, 16 bits,
             CMYK).
     """
+    require_same(data, request.expected_sha256)
     opened = open_picture(data, request.limits)
     source = _frame_source(opened)
     canonical = _Canonical(source, "original", None, 0, [])

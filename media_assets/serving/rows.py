@@ -139,17 +139,21 @@ class TensorRows:
         for number in files.tolist():
             with self._lock:
                 if self._buffers[number] is None:
-                    buffer, starts = self._spilled(self._files[number])
                     mine = self._file == number
+                    sizes = np.empty(int(mine.sum()), np.int64)
+                    sizes[self._ordinal[mine]] = self._sizes[self._form[mine]]
+                    buffer, starts = self._spilled(self._files[number], sizes)
                     self._start[mine] = starts[self._ordinal[mine]]
                     self._content[number] = buffer.content
                     self._buffers[number] = buffer
 
-    def _spilled(self, file: DataFile) -> tuple[ValueBuffer, Starts]:
+    def _spilled(self, file: DataFile, sizes: npt.NDArray[np.int64]) -> tuple[ValueBuffer, Starts]:
+        """Decode a file's rows of this spec, whose sizes are known. Without polars, which hangs in a forked process."""
         with self._table.open(file) as parquet:
-            rows = read_rows(parquet)
-            sizes = np.array([form.n_bytes if form.spec == self._spec else -1 for form in rows.forms], np.int64)
-            return spilled(parquet, TENSOR, sizes[rows.form_numbers], self._scratch)
+            specs = parquet.read(columns=["spec"], use_threads=False).column(0)
+            n_bytes = np.full(len(specs), -1, np.int64)
+            n_bytes[np.array([spec == self._spec for spec in specs.to_pylist()], np.bool_)] = sizes
+            return spilled(parquet, TENSOR, n_bytes, self._scratch)
 
 
 def index_rows(table: TensorTable, spec: str, scratch: Path | None) -> TensorRows:

@@ -1,6 +1,6 @@
 """The training reader: mini-batches of normalized arrays from `tensors/images`.
 
-Their order depends on the rows, the seed and the epoch alone. Not here: the affine map
+Their order depends on the rows, the seed and the epoch alone (`order.py`). Not here: the affine map
 (`normalization.py`, `placing.py`), the numbered rows (`rows.py`), files and their layout
 (`files.py`, `mapped.py`).
 """
@@ -20,7 +20,8 @@ from media_assets.errors import NotMaterialized, SetupError
 from media_assets.lake.delta import Lake
 from media_assets.serving.files import TensorTable, lake_of, open_table
 from media_assets.serving.normalization import MEASURED, MeanStd, Normalization, coefficients, resolved
-from media_assets.serving.placing import Layout, Output, Place, laid_out, placer
+from media_assets.serving.order import MiniBatchOrder
+from media_assets.serving.placing import Layout, Output, Place, copy_bytes, laid_out, placer
 from media_assets.serving.rows import Numbers, index_rows
 
 
@@ -54,6 +55,9 @@ class MiniBatch:
 
 class TensorReader:
     """All tensors of one spec of one table version; `len(reader)` samples, numbered by (batch_id, frame_id).
+
+    Normalized values are the exact ones to within 2e-6 where uint8 or float32 is stored and float32 is handed out, and
+    to within 1e-3 where either is float16 (for the presets, whose values lie in -2.2 to 2.7), whatever the layouts.
 
     Two lakes with equal rows give equal mini-batches, however the rows lie in files and in whatever order
     they came. The version is fixed when the reader opens: batches replaced later do not show until a new
@@ -175,21 +179,41 @@ class TensorReader:
         Raises:
             ValueError: a number out of range, or samples of different shapes.
         """
-        if size < 1 or not 0 <= rank < world_size or min(seed, epoch) < 0:
-            raise ValueError(
-                f"Expected size >= 1, 0 <= rank < world_size, and seed and epoch >= 0; got size {size}, rank "
-                f"{rank}, world_size {world_size}, seed {seed}, epoch {epoch}."
-            )
+        order = MiniBatchOrder(len(self), size, shuffle, seed, epoch, drop_last, rank, world_size)
         self._sample_shape()
-        order = _shuffled(len(self), seed, epoch) if shuffle else np.arange(len(self), dtype=np.int64)
-        if drop_last:
-            order = order[: len(order) // (size * world_size) * size * world_size]
-        return self._pass(order[rank::world_size], size, reuse_buffer)
+        return self._pass(order, reuse_buffer)
 
-    def _pass(self, order: Numbers, size: int, reuse_buffer: bool) -> Iterator[MiniBatch]:
-        buffer = self._empty(min(size, len(order))) if reuse_buffer else None
-        for first in range(0, len(order), size):
-            numbers = order[first : first + size]
+    def sampler(
+        self,
+        size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        epoch: int = 0,
+        drop_last: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> MiniBatchOrder:
+        """The order of `mini_batches`, for a torch `DataLoader` whose workers read whole mini-batches:
+
+            sampler = reader.sampler(64, shuffle=True, seed=7)
+            loader = DataLoader(reader, batch_size=None, sampler=sampler, num_workers=2)
+            for numbers, x in zip(sampler, loader): ...  # reader.frame_ids[numbers] are the frames of x
+
+        `sampler.set_epoch(1)` before the next pass gives another order, persistent workers included. With
+        `batch_size=64` the reader is an ordinary dataset of single samples as well, only slower. Both ways of
+        starting workers serve, fork and spawn; of a lake in an object store, files that are not mapped need spawn
+        (`multiprocessing_context="spawn"`).
+
+        Raises:
+            ValueError: a number out of range, or samples of different shapes.
+        """
+        self._sample_shape()
+        return MiniBatchOrder(len(self), size, shuffle, seed, epoch, drop_last, rank, world_size)
+
+    def _pass(self, order: MiniBatchOrder, reuse_buffer: bool) -> Iterator[MiniBatch]:
+        buffer = self._empty(min(order.size, len(order.numbers()))) if reuse_buffer else None
+        for numbers in order:
             x = self._filled(numbers, None if buffer is None else buffer[: len(numbers)])
             yield MiniBatch(numbers, self._rows.frame_ids(numbers), self._rows.batch_ids(numbers), x)
 
@@ -198,8 +222,8 @@ class TensorReader:
         values = self._rows.values(numbers)
         if (place := self._place) is None:
             lines = x.reshape(len(x), -1).view(np.uint8)
-            for i, value in enumerate(values):
-                lines[i] = value
+            for line, value in zip(lines, values, strict=True):
+                copy_bytes(line, value)
         else:
             for sample, value in zip(x, values, strict=True):
                 place(sample, value)
@@ -260,12 +284,6 @@ def _reopened(
         version=version,
         scratch=scratch,
     )
-
-
-def _shuffled(n: int, seed: int, epoch: int) -> Numbers:
-    """A permutation made of raw generator bits, whose stream numpy never changes."""
-    bits = np.random.PCG64(np.random.SeedSequence([seed, epoch])).random_raw(n)
-    return np.argsort(bits, kind="stable")
 
 
 def _only_spec(table: TensorTable) -> str:

@@ -53,14 +53,14 @@ def reconciliation_finding(
         statuses: the stage's status rows.
         rows_per_item: item key to its number of rows in the table; absent means none.
     """
-    keys = statuses["item_key"].to_list()
+    keys, expected = statuses["item_key"].to_list(), set(entered)
     counted = Counter(keys)
     promised = dict(zip(keys, statuses["n_outputs"].to_list(), strict=True))
     detail: dict[str, object] = {"entered": len(entered), **status_counts(statuses["status"])}
     problems = {
         "without a status": [key for key in entered if key not in counted],
         "with several statuses": [key for key, n in counted.items() if n > 1],
-        "with a status but never entered": [key for key in counted if key not in set(entered)],
+        "with a status but never entered": [key for key in counted if key not in expected],
         "with another number of rows than its status says": [
             key for key in set(promised) | set(rows_per_item) if promised.get(key, 0) != rows_per_item.get(key, 0)
         ],

@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
-from media_assets.errors import ContractBroken, ReconciliationBroken
+from media_assets.errors import ContractBroken, MediaAssetsError, ReconciliationBroken, StoreFailed
 from media_assets.lake.delta import Provenance
 from media_assets.lake.journal import FetchJournal
+from media_assets.lake.location import STORE_ERRORS
 from media_assets.lake.parts import PartWriter
 from media_assets.lake.publications import Publications
 from media_assets.media.contact_sheet import Cell
@@ -30,6 +32,7 @@ from media_assets.stages.audit import (
 from media_assets.stages.commit import commit_batch
 from media_assets.stages.intake import Intake, read_manifest, read_past, take_in
 from media_assets.stages.outage import OutageGuard
+from media_assets.stages.pictures import caption_of, rank
 from media_assets.stages.reading import BatchReader
 from media_assets.stages.report import BatchReport, StageReport
 from media_assets.stages.rows import Reading, tensor_row
@@ -49,7 +52,24 @@ def read_batch(
         Outage: more than `options.outage_share` of the batch failed for a retryable cause; nothing is published, what
             was fetched stays fetched.
         ContractBroken, ReconciliationBroken: the audit failed; nothing is published, `findings` tell what is wrong.
+        StoreFailed: the lake could not be read or written; the batch is not done, and the next run completes it.
     """
+    try:
+        return _read_batch(bench, batch_id, selected, options, provenance)
+    except MediaAssetsError:
+        raise
+    except STORE_ERRORS as error:
+        told = str(error).partition("\n")[0]  # obstore adds a page of debug text
+        raise StoreFailed(
+            f"Batch {batch_id}: expected the lake to take and give what the batch needs, got {type(error).__name__}: "
+            f"{told}. The batch is not done; what was fetched stays fetched. See `media-assets doctor`, mend the "
+            f"store, then run the batch again."
+        ) from error
+
+
+def _read_batch(
+    bench: Workbench, batch_id: str, selected: Collection[Stage], options: ReadOptions, provenance: Provenance
+) -> BatchReport:
     started = time.monotonic()
     stages = [stage for stage in IMAGE_STAGES if stage in selected]
     options = _whole_when_half_published(bench, batch_id, options)
@@ -57,6 +77,7 @@ def read_batch(
     journal = FetchJournal.of(bench.lake.location, batch_id)
     intake = _take_in(bench, batch_id, versions, journal, options)
     with ExitStack() as stack:
+        stack.enter_context(journal)
         parts = None
         if TENSORS in stages:
             parts = TensorParts(stack.enter_context(PartWriter(bench.lake, TENSORS_IMAGES, batch_id, "tensor")))
@@ -65,9 +86,8 @@ def read_batch(
         assembly = Assembly(intake, readings, versions, len(options.specs), provenance, bench.now())
         assembled = assembly.stages(stages)
         findings = _audit(bench, intake, assembled, parts, options)
-        commit_batch(bench.lake, batch_id, assembled, parts.writer if parts else None, provenance)
-    if RAW in stages:
-        journal.clear()
+        fetched = journal if RAW in stages else None
+        commit_batch(bench.lake, batch_id, assembled, parts.writer if parts else None, provenance, fetched)
     return _report(batch_id, assembled, findings, reader, readings, parts, time.monotonic() - started)
 
 
@@ -163,6 +183,7 @@ def _report(
         n_downloaded_bytes=reader.n_downloaded_bytes,
         seconds=seconds,
         decode_cpu_seconds=reader.decode_cpu_seconds,
+        n_damaged_blobs=reader.n_damaged,
         cells=tuple(_cells(stages, readings, reader.options.n_thumbnails)),
     )
 
@@ -178,12 +199,13 @@ def _stage_report(rows: StageRows, parts: TensorParts | None) -> StageReport:
 
 def _cells(stages: Sequence[StageRows], readings: dict[str, Reading], n_cells: int) -> Iterator[Cell]:
     """Pictures of what was read, the failed ones first: they are what a person wants to see."""
-    verdicts: dict[str, tuple[str, str]] = {}
-    for rows in stages:
-        for row in rows.statuses:
-            verdicts[row["item_key"]] = (row["status"], row["error_code"] or row["item_key"])
+    verdicts: dict[str, dict[str, Any]] = {}
+    for row in (row for rows in stages for row in rows.statuses):
+        before = verdicts.setdefault(row["item_key"], row)
+        if rank(row["status"]) < rank(before["status"]):
+            verdicts[row["item_key"]] = row
     shown = [reading for reading in readings.values() if reading.key in verdicts]
-    shown.sort(key=lambda r: (verdicts[r.key][0] != "failed", r.thumbnail is None, r.entry.position))
+    shown.sort(key=lambda r: (rank(verdicts[r.key]["status"]), r.thumbnail is None, r.entry.position))
     for reading in shown[:n_cells]:
-        status, caption = verdicts[reading.key]
-        yield Cell(reading.thumbnail, caption, status)
+        verdict = verdicts[reading.key]
+        yield Cell(reading.thumbnail, caption_of(verdict), verdict["status"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -25,7 +25,7 @@ def batch_cells(bench: Workbench, batch_id: str, n_cells: int = 64) -> list[Cell
         Work(
             row["item_key"],
             bench.blobs.source(row["frame"]),
-            StillRequest(wants_frame=False, wants_thumbnail=True),
+            StillRequest(wants_frame=False, wants_thumbnail=True, expected_sha256=row["frame"]),
         )
         for row in shown
         if row["frame"] is not None
@@ -40,21 +40,31 @@ def batch_cells(bench: Workbench, batch_id: str, n_cells: int = 64) -> list[Cell
 def _shown(lake: Lake, batch_id: str) -> Iterator[dict[str, Any]]:
     here = {"batch_id": [batch_id]}
     frames = lake.scan(FRAMES_IMAGES, here).select("item_key", pl.col("blob").alias("frame")).collect()
-    statuses = lake.scan(ITEM_STATUS, here).select("stage", "item_key", "status", "error_code", "message").collect()
+    statuses = lake.scan(ITEM_STATUS, here).select("item_key", "status", "error_code", "message", "blob").collect()
     verdicts: dict[str, dict[str, Any]] = {}
     for row in statuses.iter_rows(named=True):
         before = verdicts.get(row["item_key"])
-        if before is None or _rank(row["status"]) < _rank(before["status"]):
+        if before is None or rank(row["status"]) < rank(before["status"]):
             verdicts[row["item_key"]] = row
     blobs = dict(frames.iter_rows())
-    for key in sorted(verdicts, key=lambda key: (_rank(verdicts[key]["status"]), key)):
+    of_bytes = {
+        row["blob"]: blobs[row["item_key"]] for row in statuses.iter_rows(named=True) if row["item_key"] in blobs
+    }
+    for key in sorted(verdicts, key=lambda key: (rank(verdicts[key]["status"]), key)):
         row = verdicts[key]
-        caption = row["error_code"] or (row["message"] if row["status"] == Status.CONVERTED else None) or key
-        yield {"item_key": key, "frame": blobs.get(key), "status": row["status"], "caption": caption}
+        frame = of_bytes.get(row["blob"]) if row["status"] == Status.DUPLICATE else blobs.get(key)
+        yield {"item_key": key, "frame": frame, "status": row["status"], "caption": caption_of(row)}
+
+
+def caption_of(status_row: Mapping[str, Any]) -> str:
+    """What is written below an item: why it failed, what was converted, or its key."""
+    told = status_row["message"] if status_row["status"] == Status.CONVERTED else status_row["error_code"]
+    return str(told or status_row["item_key"])
 
 
 _ORDER = [Status.FAILED, Status.CONVERTED, Status.DUPLICATE, Status.FILTERED, Status.ERASED, Status.ACCEPTED]
 
 
-def _rank(status: str) -> int:
+def rank(status: str) -> int:
+    """Place of a status among those of one item over all stages, the one that a person wants to see first."""
     return _ORDER.index(Status(status))

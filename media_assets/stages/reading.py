@@ -1,11 +1,14 @@
 """Fetch and decode a batch: every item is read once, and only small values are remembered of it.
 
-Bytes that are kept already are opened first; the rest is fetched while workers decode. Tensors leave through a callback
-as they are made. Not here: what the results mean for the tables (`rows`), or committing them.
+Bytes that are kept already are opened first; the rest is fetched while workers decode. The worker that opens kept bytes
+holds them against their hash; where they are damaged the item is fetched again, if its raw file is being made at all.
+Tensors leave through a callback as they are made. Not here: what the results mean for the tables (`rows`), or
+committing them.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +36,8 @@ from media_assets.stages.workbench import ReadOptions, Workbench
 READ_STILL = Task("media_assets.media.still:read_still", StillRequest, StillRead)
 READ_FRAME = Task("media_assets.media.still:read_frame", StillRequest, StillRead)
 
+_log = logging.getLogger(__name__)
+
 TensorSink = Callable[[Reading, tuple[bytes, ...]], None]
 """Takes the tensors of one item, in the order of the options' specs."""
 
@@ -52,6 +57,9 @@ class BatchReader:
     n_downloaded: int = 0
     n_downloaded_bytes: int = 0
     decode_cpu_seconds: float = 0.0
+    n_damaged: int = 0  # items whose kept bytes were no longer what was kept
+    _n_done: int = 0
+    _damaged: list[Reading] = field(default_factory=list)  # to be fetched again
     _aside: queue.SimpleQueue[Reading] = field(default_factory=queue.SimpleQueue)  # done without a worker
     _leaders: dict[tuple[str, int | None], Reading] = field(default_factory=dict)
     _followers: list[tuple[Reading, Reading]] = field(default_factory=list)
@@ -59,18 +67,23 @@ class BatchReader:
 
     def readings(self) -> Iterator[Reading]:
         """One `Reading` per item to read, in the order in which they are finished."""
-        task = READ_FRAME if self.first is TENSORS else READ_STILL
-        n_done, n_items = 0, len(self.intake.to_read)
-        with closing(self.bench.engine.map_items(task, self._works())) as outcomes:
-            for outcome in outcomes:
-                done = [self._finished(outcome), *self._set_aside()]
-                n_done += len(done)
-                self.bench.progress(self.intake.batch_id, n_done, n_items)
-                yield from done
-        yield from self._set_aside()
+        yield from self._pass(self._works())
+        if self._damaged:
+            yield from self._pass(self._read_again())
         for reading, leader in self._followers:
             yield _like(reading, leader)
-        self.bench.progress(self.intake.batch_id, n_items, n_items)
+        self.bench.progress(self.intake.batch_id, len(self.intake.to_read), len(self.intake.to_read))
+
+    def _pass(self, works: Iterator[Work[Reading, StillRequest]]) -> Iterator[Reading]:
+        task = READ_FRAME if self.first is TENSORS else READ_STILL
+        with closing(self.bench.engine.map_items(task, works)) as outcomes:
+            for outcome in outcomes:
+                finished = self._finished(outcome)
+                done = [*([] if finished is None else [finished]), *self._set_aside()]
+                self._n_done += len(done)
+                self.bench.progress(self.intake.batch_id, self._n_done, len(self.intake.to_read))
+                yield from done
+        yield from self._set_aside()
 
     def _works(self) -> Iterator[Work[Reading, StillRequest]]:
         """What the workers open, pulled as they become free."""
@@ -80,13 +93,30 @@ class BatchReader:
                 missing[entry.key] = entry
                 continue
             reading = Reading(entry, entry.kept.media_id, entry.kept.size_bytes, entry.kept.fetched_at)
-            yield from self._work(reading, entry.kept.blob)
+            yield from self._work(reading, entry.kept.blob, is_kept=True)
         if self.first is not RAW:
             for entry in missing.values():
-                self.outage.note(_blob_is_gone())
-                self._aside.put(Reading(entry, error=_blob_is_gone()))
+                self._fail(Reading(entry), _unusable(ErrorCode.STORAGE_FAILED, "The kept blob is gone."))
         elif missing:
             yield from self._fetched(missing)
+
+    def _read_again(self) -> Iterator[Work[Reading, StillRequest]]:
+        """The items whose kept bytes are damaged, from their source; and those that waited for the same bytes."""
+        damaged, self._damaged = self._damaged, []
+        keys = {reading.key for reading in damaged}
+        self._leaders = {place: leader for place, leader in self._leaders.items() if leader.key not in keys}
+        waiting = [reading for reading, leader in self._followers if leader.key in keys]
+        self._followers = [pair for pair in self._followers if pair[1].key not in keys]
+        missing: dict[str, Entry] = {}
+        for reading in (*damaged, *waiting):
+            if reading.entry.kept is None:  # fetched meanwhile, and stored whole in place of the damaged blob
+                assert reading.media_id is not None, "what was fetched has a name"
+                yield from self._work(reading, reading.media_id, is_kept=False)
+            else:
+                missing[reading.key] = reading.entry
+        self.n_damaged += len(missing)
+        _log.warning("%s: %d kept blobs are damaged; fetching again", self.intake.batch_id, len(missing))
+        yield from self._fetched(missing)
 
     def _fetched(self, missing: dict[str, Entry]) -> Iterator[Work[Reading, StillRequest]]:
         settings = self.bench.fetch
@@ -108,8 +138,7 @@ class BatchReader:
         for result in results:
             entry = missing[str(result.key)]
             if not isinstance(result, Fetched):
-                self.outage.note(result.error)
-                self._aside.put(Reading(entry, result.media_id, error=result.error))
+                self._fail(Reading(entry, result.media_id), _not_fetched(entry, result.error))
                 continue
             self.journal.append(
                 JournalEntry(entry.key, entry.item["uri"], result.media_id, result.size_bytes, result.fetched_at)
@@ -117,9 +146,9 @@ class BatchReader:
             self.n_downloaded += 1
             self.n_downloaded_bytes += result.size_bytes
             reading = Reading(entry, result.media_id, result.size_bytes, result.fetched_at)
-            yield from self._work(reading, result.media_id)
+            yield from self._work(reading, result.media_id, is_kept=False)
 
-    def _work(self, reading: Reading, blob: str) -> Iterator[Work[Reading, StillRequest]]:
+    def _work(self, reading: Reading, blob: str, *, is_kept: bool) -> Iterator[Work[Reading, StillRequest]]:
         """The work of opening one blob, unless the same bytes are being opened for another item already."""
         rotation = reading.entry.item["rotation_degrees"]
         leader = self._leaders.setdefault((blob, rotation), reading)
@@ -129,13 +158,12 @@ class BatchReader:
         try:
             source = self.bench.blobs.source(blob)
         except OSError as error:
-            reading.error = ItemError(ErrorCode.STORAGE_FAILED, f"Expected to read blob {blob}, got: {error}.")
-            self._aside.put(reading)
+            self._fail(reading, ItemError(ErrorCode.STORAGE_FAILED, f"Expected to read blob {blob}, got: {error}."))
             return
         self._n_thumbnails += 1
-        yield Work(reading, source, self._still_request(rotation))
+        yield Work(reading, source, self._still_request(rotation, blob if is_kept else None))
 
-    def _still_request(self, rotation: int | None) -> StillRequest:
+    def _still_request(self, rotation: int | None, expected_sha256: str | None) -> StillRequest:
         return StillRequest(
             rotation_degrees=rotation,
             wants_frame=self.first is not TENSORS,
@@ -143,7 +171,14 @@ class BatchReader:
             wants_thumbnail=self._n_thumbnails <= self.options.n_thumbnails,
             limits=self.options.still_limits,
             background=self.options.background,
+            expected_sha256=expected_sha256,
         )
+
+    def _fail(self, reading: Reading, error: ItemError) -> None:
+        """Give an item out as failed, without a worker."""
+        self.outage.note(error)
+        reading.error = error
+        self._aside.put(reading)
 
     def _set_aside(self) -> list[Reading]:
         done = []
@@ -151,13 +186,21 @@ class BatchReader:
             done.append(self._aside.get())
         return done
 
-    def _finished(self, outcome: Outcome[Any, StillRead]) -> Reading:
+    def _finished(self, outcome: Outcome[Any, StillRead]) -> Reading | None:
+        """The item's reading; None where it has to be fetched again first."""
         reading: Reading = outcome.key
         self.decode_cpu_seconds += outcome.cpu_seconds
-        if outcome.error is not None or outcome.response is None:
-            reading.error = outcome.error
-            if outcome.error is not None:
-                self.outage.note(outcome.error)
+        error = outcome.error
+        if error is not None and error.code is ErrorCode.BLOB_DAMAGED:
+            if self.first is RAW:
+                self._damaged.append(reading)
+                return None
+            self.n_damaged += 1
+            error = _unusable(error.code, error.message)
+        if error is not None or outcome.response is None:
+            reading.error = error
+            if error is not None:
+                self.outage.note(error)
             return reading
         read = outcome.response
         reading.probe, reading.thumbnail = read.probe, read.thumbnail
@@ -201,15 +244,25 @@ def _request(entry: Entry) -> FetchRequest:
     return FetchRequest(entry.key, item["uri"], item["declared_bytes"], item["declared_checksum"])
 
 
-def _blob_is_gone() -> ItemError:
+def _unusable(code: ErrorCode, what: str) -> ItemError:
+    """What a kept blob that cannot be opened means where only later tables are made: nothing can be fetched here."""
     return ItemError(
-        ErrorCode.STORAGE_FAILED,
-        "Expected the blob named by the stage before; it is gone. Materialize raw/media of this batch with refetch.",
+        code,
+        f"{what} Replay the item (`media-assets dead-letters replay --code {code.value}`), or materialize all tables "
+        f"of the batch again (`--again`): the frame is then made from the raw file, and that is fetched again where it "
+        f"is bad, too.",
     )
+
+
+def _not_fetched(entry: Entry, error: ItemError) -> ItemError:
+    if entry.kept is None:
+        return error
+    return ItemError(error.code, f"The kept bytes are damaged, and fetching them again failed: {error.message}")
 
 
 def _like(reading: Reading, leader: Reading) -> Reading:
     """The reading of an item whose bytes were read for another item of the batch."""
     reading.error, reading.probe, reading.frame = leader.error, leader.probe, leader.frame
+    reading.thumbnail = leader.thumbnail
     reading.frame_blob, reading.frame_id = leader.frame_blob, leader.frame_id
     return reading

@@ -33,6 +33,7 @@ class BatchReport:
     n_downloaded_bytes: int
     seconds: float
     decode_cpu_seconds: float
+    n_damaged_blobs: int  # kept blobs that were no longer what was kept: fetched again, or the item failed
     cells: tuple[Cell, ...] = field(default=(), repr=False)  # the contact sheet's pictures
 
     @property

@@ -156,12 +156,12 @@ class StatusWriter:
     def failed(self, item_key: str, error: ItemError, blob: str | None) -> Row:
         """A row for an item that failed: the dead letter."""
         before = self.past.status(self.stage, item_key)
-        first = before["first_failed_at"] if before is not None else None
+        first = (before["first_failed_at"] if before is not None else None) or self.now
         return self._row(item_key, Status.FAILED, 0, blob, error.message) | {
             "error_code": error.code.value,
             "is_retryable": error.is_retryable,
-            "first_failed_at": first or self.now,
-            "last_failed_at": self.now,
+            "first_failed_at": first,
+            "last_failed_at": max(first, self.now),  # a clock that was set back makes no negative age
         }
 
     def carried(self, item_key: str) -> Row | None:

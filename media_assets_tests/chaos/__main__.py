@@ -1,114 +1,99 @@
-"""`make chaos`: plan and materialize served images, `kill -9` on the way, resume, compare, mend, replay.
+"""`make chaos`: every drill, or those named; progress on stderr, one JSON document on stdout.
 
-Prints one JSON document and leaves it in `benchmarks/results/chaos-DATE.json`. Everything runs on 127.0.0.1 below one
-working folder; the number of kills and the time of every process are bounded.
+    python -m media_assets_tests.chaos [--drill NAME]... [--seed N] [--small] [--output FILE] [--directory FOLDER]
+
+All drills at full size leave their result in `benchmarks/results/chaos-DATE.json`. Everything runs on 127.0.0.1 below
+one working folder; the number of faults and the time of every process are bounded, and a seed repeats the choices.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
 import sys
 import tempfile
-from collections import Counter
+import time
+import traceback
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
-from benchmarks.site import Site
-from media_assets.demo.corpus import write_large_corpus
-from media_assets.demo.server import SampleServer
-from media_assets.lake.blobs import BlobStore
-from media_assets_tests.equality import missing_blobs, tables_of
+from media_assets_tests.chaos.result import Options, Result, say
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+DRILLS = ("download", "kills", "storage", "rivals", "disk-full", "clock", "damaged-log")
 
 
 def main() -> int:
-    """Run the drill; 0 when every promise held."""
-    options = _options()
-    random.seed(options.seed)
-    with tempfile.TemporaryDirectory(prefix="media-assets-chaos-", dir=options.directory) as folder:
-        result = drill(Path(folder), options)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"chaos-{datetime.now(UTC):%Y-%m-%d}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
-    return 0 if all(result["held"].values()) else 1
+    """Run the drills; 0 when every promise held."""
+    arguments = _arguments()
+    names = tuple(arguments.drill or DRILLS)
+    known = {name: getattr(arguments, name) for name in Options.__dataclass_fields__}
+    document = _document([_run(name, Options(**known), arguments.directory) for name in names], arguments)
+    text = json.dumps(document, indent=2) + "\n"
+    output = arguments.output
+    if output is None and names == DRILLS and not arguments.small:
+        output = RESULTS / f"chaos-{datetime.now(UTC):%Y-%m-%d}.json"
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text)
+    sys.stdout.write(text)
+    return 0 if document["summary"]["held"] else 1
 
 
-def drill(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """One unharmed run, one that is killed and resumed, their comparison, and a replay after mending."""
-    corpus = write_large_corpus(folder / "corpus", options.images, options.bad, options.seed)
-    clean, harmed = Site(folder / "clean"), Site(folder / "harmed")
-    with SampleServer(corpus.root) as server:
-        clean.plan(corpus, server, options.batch_size)
-        clean_seconds = clean.run("materialize")
-        server.counts.hits.clear()
-        server.counts.served.clear()
+def _run(name: str, options: Options, directory: Path | None) -> Result:
+    """One drill in a folder of its own. One that breaks off held nothing."""
+    say(f"{name}: begins")
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix=f"chaos-{name}-", dir=directory, ignore_cleanup_errors=True) as folder:
+        try:
+            result: Result = import_module(f"media_assets_tests.chaos.{name.replace('-', '_')}").run(
+                Path(folder), options
+            )
+        except Exception:
+            told = traceback.format_exc()
+            say(f"{name}: broke off\n{told}")
+            result = Result(name, options.seed, held={"the drill came to its end": False}, broken=[told[-2000:]])
+    result.seconds = time.monotonic() - started
+    verdict = "skipped" if result.skipped else "held" if result.is_held else "BROKEN"
+    say(f"{name}: {verdict}; {result.kills} kills, {result.faults} faults, {result.lost} lost, {result.twice} twice")
+    return result
 
-        harmed.plan(corpus, server, options.batch_size)
-        kills = []
-        for _ in range(options.kills):
-            seconds = random.uniform(0.25, 0.75) * clean_seconds / (options.kills + 1) + 5
-            kills.append({"after_s": round(seconds, 1), "hit": harmed.run_and_kill(seconds, "materialize")})
-        harmed_seconds = harmed.run("materialize")
-        want, got = tables_of(clean.lake), tables_of(harmed.lake)
-        downloads = Counter(server.n_downloads(image_id) for image_id in corpus.image_ids)
-        verdicts = harmed.verdicts()
-        held = {
-            "every item has one status": len(verdicts)
-            == corpus.n_images
-            == len(got["ingest.item_status"]) - _later(got),
-            "tables equal those of the unharmed run": got == want,
-            "every odd image met its fate": all(verdicts[i] == fate for i, fate in corpus.expected.items()),
-            "all others were accepted": sum(v == "accepted" for v in verdicts.values())
-            == corpus.n_images - sum(fate != "accepted" for fate in corpus.expected.values()),
-            "every blob is whole": not missing_blobs(harmed.lake, BlobStore.at(harmed.lake.location)),
-            # What was in flight at a kill may be asked for again, and nothing else.
-            "stored bytes were not downloaded again": sum(n * c for n, c in downloads.items() if n > 1) - downloads[2]
-            <= options.kills * 64,
-        }
-        server.mend()
-        for site in (clean, harmed):
-            site.run("dead-letters", "replay")
-        verdicts = harmed.verdicts()
-        held["a replay after mending touches what failed"] = all(
-            verdicts[i] == fate for i, fate in corpus.expected_after_mending.items()
-        )
-        held["after the replay both are equal"] = tables_of(clean.lake) == tables_of(harmed.lake)
+
+def _document(results: list[Result], arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": "make chaos",
+        "command": "make chaos" if not sys.argv[1:] else f"python -m media_assets_tests.chaos {' '.join(sys.argv[1:])}",
         "machine": machine(),
-        "seed": options.seed,
-        "images": corpus.n_images,
-        "bad": len(corpus.expected),
-        "batch_size": options.batch_size,
-        "kills": kills,
-        "clean_seconds": round(clean_seconds, 1),
-        "resumed_seconds": round(harmed_seconds, 1),
-        "downloads": {str(n): count for n, count in sorted(downloads.items())},
-        "dead_letters_left": sum(v.startswith("failed") for v in verdicts.values()),
-        "held": held,
+        "seed": arguments.seed,
+        "summary": {
+            "drills": len(results),
+            "skipped": [result.drill for result in results if result.skipped is not None],
+            "kills": sum(result.kills for result in results),
+            "faults": sum(result.faults for result in results),
+            "lost": sum(result.lost for result in results),
+            "twice": sum(result.twice for result in results),
+            "seconds": round(sum(result.seconds for result in results), 1),
+            "held": all(result.is_held for result in results),
+        },
+        "drills": {result.drill: result.document() for result in results},
     }
 
 
-def _later(tables: dict[str, list[tuple[Any, ...]]]) -> int:
-    """Status rows of the stages after raw/media."""
-    return sum(row[0] != "raw.media" for row in tables["ingest.item_status"])
-
-
-def _options() -> argparse.Namespace:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m media_assets_tests.chaos", description=__doc__)
-    parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--bad", type=int, default=30)
-    parser.add_argument("--kills", type=int, default=2)
-    parser.add_argument("--batch-size", type=int, default=5_000)
+    parser.add_argument("--drill", action="append", choices=DRILLS, help="only this one; may be given again")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--directory", type=Path, help="where the working folder is made; default: the system's")
+    parser.add_argument("--small", action="store_true", help="sizes of seconds, to try the drills themselves")
+    parser.add_argument("--output", type=Path, help="where the JSON is left")
+    parser.add_argument("--directory", type=Path, help="where working folders are made; default: the system's")
+    of_download = parser.add_argument_group("download")
+    of_download.add_argument("--images", type=int, default=10_000)
+    of_download.add_argument("--bad", type=int, default=30)
+    of_download.add_argument("--batch-size", type=int, default=5_000)
+    of_download.add_argument("--kills", type=int, default=2)
     return parser.parse_args()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import dagster as dg
 import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
 from media_assets.defs import images
 from media_assets.defs.resources import Settings
@@ -51,6 +52,9 @@ def test_one_batch_a_run_records_counts_and_a_contact_sheet(
     assert metadata["failures_by_code"].value == {"not_found": 1}
     assert metadata["dagster/partition_row_count"].value == 2
     assert "](data:image/jpeg;base64," in str(metadata["contact_sheet"].value)
+    items = str(metadata["items"].value)
+    assert items.endswith("**2** accepted · **1** failed")
+    assert len(items) < 1000, "the UI shows longer texts only after a click"
     assert metadata["images_per_s"].value > 0  # type: ignore[operator]
     assert materialized(instance, TENSORS_KEY) == {first}
 
@@ -63,6 +67,57 @@ def test_checks_report_what_was_verified(launcher: Launcher, plan_four: Plan, in
             key = dg.AssetCheckKey(dg.AssetKey(list(stage.contract.key)), name)
             (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=5)
             assert record.status.value == "SUCCEEDED", (stage.name, name)
+
+
+def test_checks_of_a_run_over_several_batches_are_recorded_for_each_batch(
+    launcher: Launcher, plan_four: Plan, instance: dg.DagsterInstance, shelf: Shelf
+) -> None:
+    batch_ids = plan_four()
+    shelf.statuses = {f"2-{i}.jpg": 503 for i in range(3)}  # an outage: no check is reached
+    del shelf.files["1-0.jpg"]
+    launcher.materialize(batch_ids)
+    assert statuses_by_batch(instance, "few_items_failed") == {
+        "test.0001": "SUCCEEDED",
+        "test.0002": "FAILED",
+        "test.0003": "PLANNED",
+        "test.0004": "SUCCEEDED",
+        None: "FAILED",  # the run's own, over all of its batches
+    }
+    for name in ("contract_holds", "reconciles"):
+        got = statuses_by_batch(instance, name)
+        assert {batch for batch, status in got.items() if status == "SUCCEEDED"} == set(batch_ids) - {"test.0003"} | {
+            None
+        }
+
+
+def statuses_by_batch(instance: dg.DagsterInstance, name: str) -> dict[str | None, str]:
+    """What became of a check of `raw/media`, by batch."""
+    key = dg.AssetCheckKey(RAW_KEY, name)
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=50)
+    return {record.partition: record.status.value for record in reversed(records)}
+
+
+@pytest.mark.parametrize("n_batches", [1, 2])
+def test_the_warning_says_how_many_failed_and_what_to_do(
+    launcher: Launcher, plan_four: Plan, instance: dg.DagsterInstance, shelf: Shelf, n_batches: int
+) -> None:
+    batch_ids = plan_four()[:n_batches]
+    del shelf.files["0-0.jpg"]
+    launcher.materialize(batch_ids)
+    key = dg.AssetCheckKey(RAW_KEY, "few_items_failed")
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=50)
+    (told,) = [_evaluation(record).metadata for record in records if record.partition == "test.0001"]
+    assert told["failed_share"].value == 0.3333
+    assert (told["failed"].value, told["entered"].value) == (1, 3)
+    assert told["failures_by_code"].value == {"not_found": 1}
+    assert told["next"].value == "media-assets dead-letters list --batch test.0001"
+
+
+def _evaluation(record: AssetCheckExecutionRecord) -> dg.AssetCheckEvaluation:
+    assert record.event is not None
+    event = record.event.dagster_event
+    assert event is not None
+    return event.asset_check_evaluation_data
 
 
 def test_a_failed_item_never_fails_a_run_but_is_warned_of(

@@ -88,6 +88,11 @@ SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
             "Our own store did not take or give the bytes.",
             f"Run `media-assets doctor`: space, rights, network. {_REPLAY}",
         ),
+        ErrorCode.BLOB_DAMAGED: Advice(
+            "Kept bytes no longer have their SHA-256: the disk or a program changed them. They were not used. A run "
+            "that makes `raw/media` fetches them again by itself; one that makes only later tables cannot.",
+            "Replay: `media-assets dead-letters replay --code blob_damaged`. Many of them? Distrust the disk.",
+        ),
     },
     "Judging the bytes": {
         ErrorCode.EMPTY: Advice("The file has no bytes.", "Mend it at its source, then replay."),

@@ -43,6 +43,8 @@ def test_no_secret_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "OPENBLAS_NUM_THREADS",
         "MKL_NUM_THREADS",
         "OPENCV_FOR_THREADS_NUM",
+        "MALLOC_MMAP_THRESHOLD_",
+        "MALLOC_TRIM_THRESHOLD_",
     }
 
 

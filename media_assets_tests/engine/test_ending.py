@@ -90,6 +90,7 @@ def test_ends_promptly_when_works_raise_with_workers_busy() -> None:
 
 
 def test_ends_when_interrupted() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has it ignored
     timer = threading.Timer(1.0, os.kill, [os.getpid(), signal.SIGINT])
 
     def consume() -> None:
@@ -97,8 +98,11 @@ def test_ends_when_interrupted() -> None:
             pass
 
     timer.start()
-    with pytest.raises(KeyboardInterrupt) as caught:
-        consume()
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            consume()
+    finally:
+        signal.signal(signal.SIGINT, before)
     del caught
     timer.join()
 

@@ -6,14 +6,17 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from media_assets.engine import process_pool
 from media_assets.engine.map_items import Engine, InProcessEngine, ProcessPoolEngine, WorkerLimits
 from media_assets.engine.tasks import Outcome, Task, Work
 from media_assets.errors import ErrorCode, ItemError, SetupError
+from media_assets_tests.engine.processes import wait_until
 from media_assets_tests.engine.tasks_for_tests import Answer, Ask
 
 BEHAVE = Task("media_assets_tests.engine.tasks_for_tests:behave", Ask, Answer)
@@ -106,16 +109,26 @@ def test_works_pulled_lazily_in_the_consumers_thread(engine: Engine) -> None:
     assert threads == {threading.get_ident()}
 
 
-def test_exception_of_works_raised_after_what_was_finished(engine: Engine) -> None:
-    is_answered = threading.Event()
+def test_exception_of_works_raised_after_what_was_finished(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[Any] = []
+    begin = process_pool._Run.__init__
+
+    def begin_noted(run: Any, *arguments: Any) -> None:
+        runs.append(run)
+        begin(run, *arguments)
+
+    monkeypatch.setattr(process_pool._Run, "__init__", begin_noted)
+    seen: list[object] = []
+
+    def n_finished() -> int:
+        return len(seen) + sum(run._outcomes.qsize() for run in runs)
 
     def works() -> Iterator[Work[int, Ask]]:
         yield Work(0, b"x", Ask())
         yield Work(1, b"x", Ask())
-        is_answered.wait(0.7)  # by now the pool has answered, too
+        # a worker takes as long to start as the machine is busy: wait for the answers, not for a time
+        assert wait_until(lambda: n_finished() == 2, seconds=60)
         raise KeyError("the list is broken")
-
-    seen = []
 
     def consume() -> None:
         for outcome in engine.map_items(BEHAVE, works()):

@@ -303,3 +303,9 @@ def test_nothing_of_a_batch_is_planned_when_an_item_breaks_the_contract(lake):
 
 def test_an_empty_list_plans_nothing(lake):
     assert plan(lake, Registry(), []) == PlanResult((), (), 0, 0, 0, 0)
+
+
+def test_progress_is_told_after_every_stretch_of_the_list(lake: Lake) -> None:
+    told: list[tuple[str, int]] = []
+    plan(lake, Registry(), items(7), batch_size=3, progress=lambda *news: told.append(news))
+    assert told == [(NAME, 3), (NAME, 6), (NAME, 7)]

@@ -1,7 +1,7 @@
 """A process that writes tensors in parts: `python -m media_assets_tests.lake.part_process LAKE COMMAND [NUMBER]`.
 
 `grow N` commits N rows of 150 KB and prints its peak memory in KiB; `die open` and `die finished` kill themselves
-before the commit, with a file open or with all files closed.
+before the commit, with a file open or with all files closed; `die "open and large"` with a part of it on disk.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def die(root: str, point: str) -> None:
     """Write other rows for batch `a`, then die as `kill -9` would have it."""
     with PartWriter(lake_at(root), TENSORS_IMAGES, "a", "tensor") as writer:
         for number in range(200):
-            writer.append("small", tensor(number, b"killed"))
+            writer.append("small", tensor(number, random.randbytes(ROW_BYTES) if "large" in point else b"killed"))
         if point == "finished":
             writer.finish()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -96,6 +96,23 @@ def test_every_item_is_counted_once_at_each_stage(lake: Lake) -> None:
         assert row["expected"] == counted
 
 
+def test_lines_that_could_not_be_planned_are_counted_as_failed(lake: Lake) -> None:
+    plan(lake, "photos.0001", "12")
+    plan(lake, "zoo.0001", "1")
+    report(
+        lake, "photos.rejected", "ingest.manifest", **{"list.csv:3": "failed/bad_row", "list.csv:9": "failed/bad_row"}
+    )
+    found = overview(lake)
+    assert found["photos.rejected", "ingest.manifest"] == {"expected": 2, "failed": 2}
+    assert len(found) == 7
+    assert batch_overview(lake)["batch_id"].to_list() == ["photos.0001"] * 3 + ["photos.rejected"] + ["zoo.0001"] * 3
+
+
+def test_bad_lines_are_seen_when_nothing_of_their_list_could_be_planned(lake: Lake) -> None:
+    report(lake, "photos.rejected", "ingest.manifest", **{"list.csv:2": "failed/bad_row"})
+    assert overview(lake) == {("photos.rejected", "ingest.manifest"): {"expected": 1, "failed": 1}}
+
+
 # --- dead letters ---
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+import obstore
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
@@ -46,3 +47,30 @@ def test_a_rivals_publication_is_not_ended_by_ours(publications: Publications) -
     with ours:
         cut_short(publications, "a.0001")  # it began after ours
     assert publications.unfinished() == {"a.0001"}
+
+
+def test_two_rivals_both_end_when_one_takes_the_others_mark_for_one_that_was_cut_short(
+    publications: Publications,
+) -> None:
+    with publications.under_way("a.0001", ALL) as mark:
+        with publications.under_way("a.0001", ALL):
+            pass
+        assert publications.unfinished() == set()
+        mark()  # before its next commit
+        assert publications.unfinished() == {"a.0001"}
+        with publications.under_way("a.0001", ALL):
+            pass
+    assert publications.unfinished() == set()
+
+
+def test_a_mark_says_all_in_its_name_so_that_it_cannot_be_half_written(publications: Publications) -> None:
+    cut_short(publications, "a.0001", ("raw.media", "frames.images"))
+    (page,) = obstore.list(publications.store)
+    (entry,) = page
+    assert entry["size"] == 0
+    with publications.under_way("a.0001", ["raw.media"]):
+        pass
+    assert publications.unfinished() == {"a.0001"}, "frames are still half published"
+    with publications.under_way("a.0001", ["frames.images", "raw.media"]):
+        pass
+    assert publications.unfinished() == set()

@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from media_assets.errors import QueryRefused
+from media_assets.errors import QueryRefused, TableDamaged
 from media_assets.lake.delta import Lake
 from media_assets.lake.sql import models, open_sql, run_query
 from media_assets.tables import ALL_TABLES, ITEM_STATUS, MANIFEST, TENSORS_IMAGES
@@ -72,7 +72,7 @@ def test_a_batch_is_read_from_its_own_files_only(lake: Lake) -> None:
             file.unlink()
     assert run_query(lake, "SELECT item_key FROM ingest.manifest WHERE batch_id = 'a'")[1] == [("1",)]
     assert run_query(lake, "SELECT item_key FROM ingest.manifest WHERE batch_id IN ('a')")[1] == [("1",)]
-    with pytest.raises(QueryRefused):
+    with pytest.raises(TableDamaged, match=r"its file batch_id=b/.* is missing"):
         run_query(lake, "SELECT item_key FROM ingest.manifest")
 
 

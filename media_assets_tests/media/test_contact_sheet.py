@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from media_assets.media.contact_sheet import Cell, as_markdown_image, contact_sheet
+from media_assets.media.contact_sheet import _BORDERS, Cell, as_markdown_image, contact_sheet, status_bar
 from media_assets_tests.media.pictures import Pixels, make_jpeg
 
 RED, BLUE = np.array([205, 55, 50]), np.array([60, 125, 215])
@@ -73,3 +73,19 @@ def test_markdown_carries_the_bytes_and_escapes_the_text() -> None:
     assert base64.b64decode(text.rsplit(",", 1)[1][:-1]) == jpeg
     assert "\n" not in text
     assert as_markdown_image(b"\x89PNG\r\n", "x").startswith("![x](data:image/png;base64,")
+
+
+def test_the_bar_of_a_batch_shows_each_status_by_its_share_and_the_rarest_still() -> None:
+    counts = {"accepted": 9_999, "failed": 1, "duplicate": 0}
+    bar = np.asarray(Image.open(io.BytesIO(status_bar(counts))).convert("RGB"))
+    assert bar.shape[1] == 480
+    assert near(bar[:, -3:], RED) == 1
+    assert near(bar[:, :-3], RED) == 0
+    even = np.asarray(Image.open(io.BytesIO(status_bar({"accepted": 5, "duplicate": 5}))).convert("RGB"))
+    assert near(even[:, 240:], BLUE) == 1
+    assert near(even[:, :240], BLUE) == 0
+
+
+@pytest.mark.parametrize("counts", [{}, {"failed": 0}, dict.fromkeys(("accepted", *_BORDERS), 7)])
+def test_the_bar_stays_below_what_the_ui_shows_without_a_click(counts: dict[str, int]) -> None:
+    assert len(as_markdown_image(status_bar(counts), "one part for each status")) < 800

@@ -1,6 +1,9 @@
 """Names are a function of content alone, and never change."""
 
-from media_assets.media.identity import frame_id, media_id
+import pytest
+
+from media_assets.errors import ErrorCode, ItemError
+from media_assets.media.identity import frame_id, media_id, require_same
 
 
 def test_media_id_is_the_sha256_of_the_bytes() -> None:
@@ -22,3 +25,13 @@ def test_frame_id_differs_when_any_part_differs() -> None:
     }
     assert len(names) == 5
     assert all(len(name) == 32 and set(name) <= set("0123456789abcdef") for name in names)
+
+
+def test_kept_bytes_are_refused_when_they_are_not_what_was_kept() -> None:
+    name = media_id(b"kept")
+    require_same(b"kept", name)
+    require_same(b"anything", None)
+    for damaged in (b"kepT", b"kep", b"kept.", b""):
+        with pytest.raises(ItemError, match=name) as caught:
+            require_same(damaged, name)
+        assert caught.value.code is ErrorCode.BLOB_DAMAGED

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import multiprocessing
 import pickle
 import sys
 from pathlib import Path
@@ -83,6 +83,33 @@ def test_mapped_and_decoded_samples_equal_the_reference(
     assert (decoded.n_mapped_files, decoded.n_fallback_files) == (0, 1)
     np.testing.assert_array_equal(decoded.frame_ids, mapped.frame_ids)
     np.testing.assert_array_equal(stacked(decoded), x)
+
+
+TOLERANCE = {"uint8": 2e-6, "float32": 2e-6, "float16": 1e-3}
+"""As `TensorReader` states: how far a normalized value may lie from the exact one, by the type it is stored in."""
+
+
+def test_normalized_mini_batches_agree_whatever_the_stored_type_and_layout(tmp_path: Path) -> None:
+    rows = samples(70)
+    rows[0].picture[:2] = 0  # the whole range, so that the largest normalized values are among them
+    rows[0].picture[2:4] = 255
+    kinds = [(dtype, stored) for dtype in TOLERANCE for stored in ("hwc", "chw")]
+    lake = write(
+        lake_at(tmp_path),
+        [row for dtype, stored in kinds for row in respecified(rows, dtype=dtype, layout=stored)],
+    )
+    pictures = np.stack([sample.picture for sample in in_reader_order(rows)]).astype(np.float64)
+    for name in (None, "imagenet"):
+        mean, std = (np.array(values) for values in NORMALIZATIONS["imagenet"])
+        exact = (pictures / 255 - mean) / std
+        for dtype, stored in kinds:
+            (row,) = respecified(rows[:1], dtype=dtype, layout=stored)
+            for layout in ("nhwc", "nchw"):
+                want = exact if layout == "nhwc" else exact.transpose(0, 3, 1, 2)
+                reader = TensorReader(lake, row.spec.name, layout=layout, normalization=name)
+                np.testing.assert_allclose(stacked(reader), want, rtol=0, atol=TOLERANCE[dtype])
+                halved = TensorReader(lake, row.spec.name, layout=layout, normalization=name, dtype="float16")
+                np.testing.assert_allclose(stacked(halved), want, rtol=0, atol=TOLERANCE["float16"])
 
 
 def rewrite_compressed(lake: Lake) -> None:
@@ -174,6 +201,21 @@ def test_shuffle_is_the_same_on_every_machine(tmp_path: Path) -> None:
     assert batch.numbers.tolist() == sorted(range(8), key=lambda n: bits[n])
 
 
+def test_a_sampler_names_the_numbers_of_the_mini_batches_without_torch(tmp_path: Path) -> None:
+    reader = TensorReader(write(lake_at(tmp_path), samples(50)))
+    for drop_last in (False, True):
+        for rank in range(3):
+            options = {"shuffle": True, "seed": 1, "drop_last": drop_last, "rank": rank, "world_size": 3}
+            sampler = reader.sampler(4, **options)
+            sampler.set_epoch(5)
+            named = [numbers.tolist() for numbers in sampler]
+            assert named == [batch.numbers.tolist() for batch in reader.mini_batches(4, epoch=5, **options)]
+            assert len(named) == len(sampler)
+    np.testing.assert_array_equal(reader[named[0]], next(reader.mini_batches(4, epoch=5, **options)).x)
+    with pytest.raises(ValueError, match="epoch"):
+        sampler.set_epoch(-1)
+
+
 @pytest.mark.parametrize("world_size", [1, 2, 3, 7])
 def test_ranks_are_disjoint_and_cover_everything(tmp_path: Path, world_size: int) -> None:
     reader = TensorReader(write(lake_at(tmp_path), samples(50)))
@@ -223,6 +265,27 @@ def test_a_pickled_reader_reads_the_same_version(tmp_path: Path) -> None:
     assert len(packed) < 2000
     write(lake, samples(3))
     np.testing.assert_array_equal(stacked(pickle.loads(packed)), stacked(reader))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_decodes_files_that_cannot_be_mapped(tmp_path: Path) -> None:
+    """As loaders with workers do. Threads do not survive a fork: a library that waits for its own would hang."""
+    lake = write(lake_at(tmp_path), samples(70))
+    x = stacked(TensorReader(lake))
+    rewrite_compressed(lake)
+    reader = TensorReader(lake)
+
+    def read() -> None:
+        np.testing.assert_array_equal(reader[:], x)
+
+    child = multiprocessing.get_context("fork").Process(target=read)
+    child.start()
+    child.join(30)
+    try:
+        assert child.exitcode == 0
+    finally:
+        child.kill()
+        child.join()
 
 
 def test_mini_batches_keep_their_arrays_unless_told_to_reuse_one(tmp_path: Path) -> None:
@@ -467,9 +530,42 @@ def test_torch_is_asked_for_by_name_when_it_is_missing(tmp_path: Path, monkeypat
         next(reader.mini_batches(2)).as_torch()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 def test_torch_shares_the_memory(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
     batch: MiniBatch = next(TensorReader(write(lake_at(tmp_path), samples(2))).mini_batches(2))
     tensor = batch.as_torch()
     tensor[0, 0, 0, 0] = 123.0
     assert batch.x[0, 0, 0, 0] == 123.0
+
+
+@pytest.mark.parametrize("is_mapped", [True, False], ids=["mapped", "decoded"])
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_torch_loader_with_workers_gives_the_readers_mini_batches(
+    tmp_path: Path, method: str, is_mapped: bool
+) -> None:
+    data = pytest.importorskip("torch.utils.data")
+    lake = write(lake_at(tmp_path), samples(70) + samples(20, SMALL, "b.0002"))
+    if not is_mapped:
+        rewrite_compressed(lake)
+    reader = TensorReader(lake, normalization="imagenet")
+    assert (reader.n_fallback_files == 0) == is_mapped
+    sampler = reader.sampler(16, shuffle=True, seed=3)
+    options = {"num_workers": 2, "multiprocessing_context": method, "persistent_workers": True}
+    loader = data.DataLoader(reader, batch_size=None, sampler=sampler, **options)
+    assert len(loader) == 6
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        pairs = list(zip(sampler, loader, strict=True))  # read before this process has opened a single value
+        expected = list(
+            TensorReader(lake, normalization="imagenet").mini_batches(16, shuffle=True, seed=3, epoch=epoch)
+        )
+        for (numbers, x), batch in zip(pairs, expected, strict=True):
+            np.testing.assert_array_equal(numbers, batch.numbers)
+            np.testing.assert_array_equal(x.numpy(), batch.x)
+
+
+def test_a_reader_is_a_torch_dataset_of_single_samples(tmp_path: Path) -> None:
+    data = pytest.importorskip("torch.utils.data")
+    reader = TensorReader(write(lake_at(tmp_path), samples(70)))
+    loader = data.DataLoader(reader, batch_size=16, num_workers=2)
+    np.testing.assert_array_equal(np.concatenate([x.numpy() for x in loader]), reader[:])

@@ -1,7 +1,7 @@
 """A run that kills itself: `python -m media_assets_tests.stages.dying_run LAKE POINT [NUMBER [REPLAYED-ITEM…]]`.
 
-`POINT` is a crash point of `stages/commit.py`, or `journal` to die after the NUMBER-th stored item. With items, the run
-is a replay of these.
+`POINT` is one of `lake/crash_points.py`; the run dies when it gets there for the NUMBER-th time. With items, the run is
+a replay of these.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from media_assets.lake.journal import FetchJournal, JournalEntry
-from media_assets.stages import commit
+from media_assets.lake.crash_points import watch_crash_points
 from media_assets_tests.stages.batches import Case, make_bench
 
 
@@ -21,28 +20,19 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(root: str, point: str, number: int = 0, replayed: tuple[str, ...] = ()) -> None:
-    """Run the batch until the point is reached."""
+def main(root: str, point: str, number: int = 1, replayed: tuple[str, ...] = ()) -> None:
+    """Run the batch until the point is reached for the NUMBER-th time."""
     reached: list[str] = []
 
-    def crash_point(name: str) -> None:
+    def die_there(name: str) -> None:
         reached.append(name)
-        if name == point:
+        if name == point and reached.count(point) == number:
             die()
 
-    append = FetchJournal.append
-
-    def dying_append(self: FetchJournal, entry: JournalEntry) -> None:
-        append(self, entry)
-        reached.append("journal")
-        if point == "journal" and reached.count("journal") == number:
-            die()
-
-    commit.crash_point = crash_point
-    FetchJournal.append = dying_append  # type: ignore[method-assign]
+    watch_crash_points(die_there)
     Case(make_bench(Path(root))).run(retry=replayed or None)
     print("survived", reached)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 0, tuple(sys.argv[4:]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 1, tuple(sys.argv[4:]))

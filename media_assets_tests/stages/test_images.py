@@ -12,7 +12,7 @@ from media_assets.errors import ContractBroken, NotMaterialized, Outage, Reconci
 from media_assets.lake.delta import Provenance
 from media_assets.media.tensors import TensorSpec
 from media_assets.stages import assemble, images, rows
-from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS
+from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS, Stage
 from media_assets.tables import ALL_TABLES, FRAMES_IMAGES, ITEM_STATUS, RAW_MEDIA, TENSORS_IMAGES
 from media_assets_tests.equality import missing_blobs, tables_of
 from media_assets_tests.media.pictures import make_jpeg
@@ -100,6 +100,108 @@ def test_a_lost_blob_is_fetched_again_when_the_batch_is_read_again(case: Case, s
     case.run()
     assert tables_of(case.bench.lake) == want
     assert shelf.hits["0.jpg"] == 2
+
+
+ROT = {
+    "other bytes": lambda body: body[:-40] + bytes([body[-40] ^ 1]) + body[-39:],
+    "shorter": lambda body: body[:-40],
+    "longer": lambda body: body + b"and more",
+    "empty": lambda body: b"",
+    "another picture": lambda body: make_jpeg(99, (96, 64)),
+}
+"""Ways in which kept bytes are no longer what was kept. The first still decodes."""
+
+
+def rot(case: Case, blob: str, how: str) -> None:
+    path = case.bench.blobs.source(blob)
+    assert not isinstance(path, bytes)
+    path.write_bytes(ROT[how](path.read_bytes()))
+
+
+def blob_of(case: Case, key: str, column: str = "media_id") -> str:
+    table = RAW_MEDIA if column == "media_id" else FRAMES_IMAGES
+    return str(case.bench.lake.scan(table).filter(pl.col("item_key") == key).collect()[column].item())
+
+
+@pytest.mark.parametrize("how", ROT)
+def test_a_damaged_blob_is_fetched_again_in_the_run_that_finds_it(case: Case, shelf: Shelf, how: str) -> None:
+    case.run()
+    want = tables_of(case.bench.lake)
+    rot(case, blob_of(case, "0.jpg"), how)
+    report = case.run()
+    assert tables_of(case.bench.lake) == want
+    assert missing_blobs(case.bench.lake, case.bench.blobs) == set()
+    assert shelf.hits["0.jpg"] == 2
+    assert (report.n_damaged_blobs, report.n_downloaded) == (1, 2)  # cut.jpg, which had failed, was asked for, too
+
+
+def test_all_items_of_a_damaged_blob_are_read_when_it_is_fetched_again(case: Case, shelf: Shelf) -> None:
+    case.run()
+    want = tables_of(case.bench.lake)
+    rot(case, blob_of(case, "1.jpg"), "other bytes")
+    assert case.run().n_damaged_blobs == 2  # the original and its repeat
+    assert tables_of(case.bench.lake) == want
+    assert missing_blobs(case.bench.lake, case.bench.blobs) == set()
+
+
+def test_a_damaged_blob_does_not_spoil_an_item_that_brings_the_same_bytes(case: Case, shelf: Shelf) -> None:
+    items = [{"item_key": key, "uri": f"{shelf.url}/{key}"} for key in ("1.jpg", "repeat.jpg")]
+    shelf.statuses = {"repeat.jpg": 404}
+    write_manifest(case.bench.lake, items)
+    case.run()
+    rot(case, blob_of(case, "1.jpg"), "other bytes")
+    shelf.statuses = {"1.jpg": 404}
+    case.run()
+    assert case.statuses() == {"1.jpg": "failed/not_found", "repeat.jpg": "accepted"}
+    assert missing_blobs(case.bench.lake, case.bench.blobs) == set()
+    letter = case.bench.lake.scan(ITEM_STATUS).filter(pl.col("status") == "failed").collect()["message"].item()
+    assert "damaged" in letter
+
+
+def test_what_a_killed_run_had_fetched_is_verified_when_it_rotted(make_case: MakeCase, shelf: Shelf) -> None:
+    clean, case = make_case("clean"), make_case("lake")
+    clean.run()
+    shelf.statuses = {f"{i}.jpg": 503 for i in range(1, 3)} | {"alpha.png": 503, "plain.png": 503, "repeat.jpg": 503}
+    with pytest.raises(Outage):
+        case.run()
+    shelf.statuses = {}
+    rot(case, blob_of(clean, "0.jpg"), "other bytes")
+    assert case.run().n_damaged_blobs == 1
+    assert tables_of(case.bench.lake) == tables_of(clean.bench.lake)
+    assert missing_blobs(case.bench.lake, case.bench.blobs) == set()
+
+
+@pytest.mark.parametrize(("stage", "key"), [(FRAMES, "0.jpg"), (TENSORS, "0.jpg"), (TENSORS, "alpha.png")])
+def test_a_damaged_blob_is_a_dead_letter_and_a_replay_heals_it_when_nothing_can_be_fetched(
+    make_case: MakeCase, shelf: Shelf, stage: Stage, key: str
+) -> None:
+    case, clean = make_case("lake"), make_case("clean")
+    case.run()
+    rot(case, blob_of(case, key, "media_id" if stage is FRAMES else "blob"), "other bytes")
+    n_hits = shelf.n_hits
+    assert case.run([stage]).n_damaged_blobs == 1
+    assert shelf.n_hits == n_hits
+    assert case.statuses(stage.name)[key] == "failed/blob_damaged"
+    is_letter = (pl.col("status") == "failed") & (pl.col("stage") == stage.name)
+    letter = case.bench.lake.scan(ITEM_STATUS).filter(is_letter).collect().row(0, named=True)
+    assert letter["is_retryable"]
+    assert "dead-letters replay --code blob_damaged" in letter["message"]
+    frames = set(case.bench.lake.scan(FRAMES_IMAGES).filter(pl.col("item_key") == key).collect()["frame_id"])
+    assert frames.isdisjoint(case.bench.lake.scan(TENSORS_IMAGES).collect()["frame_id"])
+
+    case.run(retry=[key])
+    clean.run()
+    assert tables_of(case.bench.lake) == tables_of(clean.bench.lake)
+    assert missing_blobs(case.bench.lake, case.bench.blobs) == set()
+    assert shelf.hits[key] == (3 if key == "0.jpg" else 2)  # alpha's frame was made from its raw file, which is whole
+
+
+def test_an_outage_is_told_when_most_kept_blobs_are_damaged_and_nothing_can_be_fetched(case: Case) -> None:
+    case.run([RAW])
+    for key in ("0.jpg", "1.jpg", "2.jpg"):
+        rot(case, blob_of(case, key), "other bytes")
+    with pytest.raises(Outage, match="materialize all tables"):
+        case.run([FRAMES])
 
 
 def test_nothing_is_published_when_a_retryable_cause_hits_most_of_a_batch(case: Case, shelf: Shelf) -> None:

@@ -64,7 +64,7 @@ def test_nothing_stored_is_downloaded_again_when_killed_in_the_middle(
     clean, case = make_case("clean"), make_case("lake")
     clean.run()
     shelf.hits.clear()
-    run_until_killed(case, "journal", "4")
+    run_until_killed(case, "after journal", "4")
     stored = set((case.bench.lake.location.path / "journals").glob("*.jsonl"))
     assert stored, "the journal outlives the process"
     from media_assets.lake.journal import FetchJournal
@@ -88,7 +88,7 @@ def test_a_batch_is_not_done_and_mends_itself_when_its_replay_is_killed_between_
     assert done_batches(lake, IMAGE_STAGES) == {BATCH}
     shelf.files["missing.jpg"] = make_jpeg(33, SIZE)  # the source was mended
     clean.run()
-    run_until_killed(case, point, "0", "missing.jpg")
+    run_until_killed(case, point, "1", "missing.jpg")
     assert done_batches(lake, IMAGE_STAGES) == set(), "new rows may stand beside old statuses"
 
     # The next replay, of whatever item, finds rows that its statuses do not speak of: it makes the batch whole first.
@@ -120,3 +120,16 @@ def test_rows_that_are_gone_are_made_again_when_a_refetch_is_killed(
         raise KeyboardInterrupt
     case.run(retry=["cut.jpg"])
     assert tables_of(case.bench.lake) == tables_of(clean.bench.lake)
+
+
+def test_a_replay_asks_the_source_again_when_the_run_before_was_killed_in_its_last_moments(
+    make_case: Callable[[str], Case], shelf: Shelf
+) -> None:
+    case = make_case("lake")
+    for point in ("before clearing the journal", "before ending a publication"):
+        run_until_killed(case, point)
+        assert done_batches(case.bench.lake, IMAGE_STAGES) == set()
+    case.run()  # media-assets materialize
+    shelf.files["cut.jpg"] = make_jpeg(9, SIZE)  # the source was mended
+    case.run(retry=["cut.jpg"])
+    assert case.statuses()["cut.jpg"] == "accepted"

@@ -30,7 +30,8 @@ _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
 _SENDABLE = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+", re.ASCII)
 
 # IANA's special-purpose registries (RFC 6890 and successors), written out because `ipaddress.is_global`
-# differs between Python versions; it is asked as well.
+# differs between Python versions; it is asked as well, except about 6to4 (2002::/16), which newer Pythons call
+# private as a whole: there the address inside decides, which is judged by itself.
 _SPECIAL_V4 = (
     ("0.0.0.0/8", "this network"),
     ("10.0.0.0/8", "private"),
@@ -183,7 +184,8 @@ def _why_not_global(address: Address) -> str | None:
             return why
     if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST_V6:
         return "not global unicast"
-    if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
+    is_6to4 = isinstance(address, IPv6Address) and address.sixtofour is not None
+    if not (address.is_global or is_6to4) or address.is_multicast or address.is_reserved or address.is_unspecified:
         return "not globally routable"
     return None
 

@@ -8,6 +8,8 @@ here: one body (`downloader`, `local_files`), and what becomes of an outcome.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
 import queue
 import re
 import tempfile
@@ -150,19 +152,31 @@ class _Workers:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._inbox: asyncio.Queue[FetchRequest]
+        self._owner_pid = os.getpid()
         # A daemon, so that an abandoned generator cannot keep the interpreter from ending.
         self._thread = threading.Thread(target=self._run, name="media-assets-fetch", daemon=True)
 
     def __enter__(self) -> _Workers:
+        # A fetch that is still open when the interpreter ends has to stop while its thread can: later the thread is
+        # halted where it stands, and since Python 3.13 joining it never returns.
+        atexit.register(self._stop)
         self._thread.start()
         self._is_up.wait()
         if self._main is None:  # it did not even start
             error = self.outcomes.get()
             assert isinstance(error, BaseException)
+            atexit.unregister(self._stop)
             raise error
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stop()
+        atexit.unregister(self._stop)
+
+    def _stop(self) -> None:
+        """Cancel what is under way and join the thread. May be called again."""
+        if os.getpid() != self._owner_pid:
+            return  # in a forked copy of this process: the thread is not here
         if self._main is not None:
             self._call(self._main.cancel)
         self._thread.join()

@@ -125,15 +125,18 @@ def _blocks(path: Path) -> Iterator[tuple[int, pl.Series]]:
     """Whole lines of a file after its header, some megabytes at a time, with the number of the first.
 
     Bytes that are not UTF-8 become U+FFFD, which no column of these files admits. Of a line longer than a
-    block every block counts as a line of its own, and none of them is a row.
+    block only the beginning is given out, which is no row.
     """
     with path.open("rb") as file:
         file.readline(_N_BLOCK_BYTES)
-        first_line, rest = 2, b""
+        first_line, rest, is_cut = 2, b"", False
         while block := file.read(_N_BLOCK_BYTES):
+            if is_cut:  # in a line that was given up
+                _, line_end, block = block.partition(b"\n")
+                is_cut = not line_end
             whole, line_end, rest = (rest + block).rpartition(b"\n")
             if not line_end and len(rest) > _N_BLOCK_BYTES:
-                whole, rest = rest[:100], b""
+                whole, rest, is_cut = rest[:100], b"", True
             if whole:
                 lines = _lines(whole)
                 yield first_line, lines

@@ -24,7 +24,7 @@ from media_assets.ingest.open_images.image_urls import (
     checked_template,
     image_uri,
 )
-from media_assets.ingest.open_images.layout import MetadataFiles, find_files, holds_all_splits
+from media_assets.ingest.open_images.layout import MetadataFiles, find_files, holds_all_splits, roles_of
 from media_assets.ingest.planned import PlannedItem, RejectedRow
 from media_assets.tables.columns import Kind
 
@@ -51,7 +51,7 @@ def read_open_images(
     """The items of a split, in the order of its image list, with licence, credit and every label known of
     them.
 
-    Labels, boxes and class names are optional; `find_files` tells which were found. A bad row of any of the
+    Labels, boxes and class names are optional; `missing_files` tells which were not found. A bad row of any of the
     files is yielded as rejected; a bad label leaves its image planned without it. Memory is bounded by
     `memory_limit` plus a fixed amount: the label files are sorted on disk.
 
@@ -72,6 +72,17 @@ def read_open_images(
         raise PlanRefused(f"Expected a count of 0 or more, got {count}.")
     files = find_files(metadata, split)
     return _items_with_labels(files, split, template, count, spool, memory_limit)
+
+
+def missing_files(metadata: Path, split: str) -> tuple[str, ...]:
+    """The optional files that are not there, each as its role and its best name: `labels (oidv7-...csv)`.
+
+    Raises:
+        PlanRefused: as `read_open_images`.
+    """
+    split = canonical_split(split)
+    names = {role.name: Path(role.paths[0]).name for role in roles_of(split)}
+    return tuple(f"{role} ({names[role]})" for role in find_files(metadata, split).missing)
 
 
 def read_image_ids(path: Path, image_url: str = DEFAULT_IMAGE_URL) -> Iterator[PlannedItem | RejectedRow]:
@@ -162,7 +173,7 @@ def _image_rows(images: Path, split: str, template: str) -> Generator[PlannedIte
 
 
 def _classes(path: Path | None) -> tuple[dict[str, str], list[RejectedRow]]:
-    """Class id to display name. A row is data if it begins with /m/ or /g/: some files have no header."""
+    """Class id to display name. Some files have no header: a first line that is no class is taken for one."""
     names: dict[str, str] = {}
     rejected: list[RejectedRow] = []
     if path is None:
@@ -173,4 +184,7 @@ def _classes(path: Path | None) -> tuple[dict[str, str], list[RejectedRow]]:
                 rejected.append(RejectedRow(f"{path.name}:{record.line}", record.message))
             elif _CLASS_ID.match(record.fields[0]):
                 names[record.fields[0]] = record.fields[1].strip()
+            elif record.line > 1:
+                message = f"expected a class such as /m/01g317, got {record.fields[0][:60]!r}"
+                rejected.append(RejectedRow(f"{path.name}:{record.line}", message))
     return names, rejected

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -93,6 +96,26 @@ def test_everything_ends_when_the_consumer_closes_early(server: HostileServer, t
     assert time.monotonic() - started < 1.5
     assert started_threads() == 0
     assert list(tmp_path.iterdir()) == []
+
+
+LEFT_OPEN = """
+import sys
+from media_assets_tests.ingest.fetch.running import MemorySink
+from media_assets_tests.ingest.fetch.test_fetch_all import fetching
+from media_assets.ingest.fetch.items import FetchRequest
+
+run = fetching([FetchRequest(uri, uri) for uri in sys.argv[1:]], MemorySink())
+next(run)
+print("leaving", flush=True)
+"""
+
+
+def test_interpreter_exits_when_a_fetch_is_left_open(server: HostileServer) -> None:
+    command = [sys.executable, "-c", LEFT_OPEN, server.url("/ok"), server.url("/hang")]
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, capture_output=True, timeout=30, env={**os.environ, **path})
+    assert done.stdout == b"leaving\n", done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 def test_nothing_starts_when_nothing_is_taken(server: HostileServer) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from media_assets.errors import PlanRefused
 from media_assets.ingest.open_images.layout import find_files
-from media_assets.ingest.open_images.reader import read_image_ids, read_open_images
+from media_assets.ingest.open_images.reader import missing_files, read_image_ids, read_open_images
 from media_assets.ingest.planned import PlannedItem, RejectedRow
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
@@ -85,6 +85,11 @@ def test_a_verified_absence_is_kept_when_confidence_is_zero(tmp_path):
 def test_items_are_planned_without_labels_when_optional_files_are_missing(tmp_path):
     OpenImagesFiles(tmp_path).images([Row(image_id(1))])
     assert find_files(tmp_path, "validation").missing == ("labels", "boxes", "classes")
+    assert missing_files(tmp_path, "val") == (
+        "labels (oidv7-val-annotations-human-imagelabels.csv)",
+        "boxes (validation-annotations-bbox.csv)",
+        "classes (oidv7-class-descriptions.csv)",
+    )
     items, rejected = split_up(read_open_images(tmp_path, "validation"))
     assert (len(items), items[0].labels, rejected) == (1, (), [])
 
@@ -163,6 +168,34 @@ def test_a_bad_row_costs_itself_only_when_good_rows_surround_it(tmp_path, case):
     assert len(rejected) == 1
 
 
+@pytest.mark.parametrize("name", ["images", "labels", "boxes", "classes"])
+@pytest.mark.parametrize("how", ["truncated", "garbled", "lost bytes", "one byte"])
+def test_one_damaged_line_of_any_file_is_one_rejected_row(tmp_path, name, how):
+    files = small_split(tmp_path, n_images=10)
+    path = next(path for path in files.written if name.removesuffix("es") in path.name)
+    lines = path.read_bytes().split(b"\n")
+    at = len(lines) - 2 if how == "truncated" else 2  # the last line of a file that broke off, or one in the middle
+    damage = {
+        "truncated": lambda line: line[: len(line) // 4],
+        "garbled": lambda line: bytes(byte ^ 0x55 for byte in line).replace(b"\n", b"?").replace(b"\r", b"?"),
+        "lost bytes": lambda line: line.replace(b",", b"", 1),
+        "one byte": lambda line: b"~" + line[1:],
+    }[how]
+    damaged = [*lines[:at], damage(lines[at]), *lines[at + 1 :]]
+    path.write_bytes(b"\n".join(damaged[:-1] if how == "truncated" else damaged))
+    items, rejected = split_up(read_open_images(tmp_path, "validation"))
+    assert [r.row_key for r in rejected] == [f"{path.name}:{at + 1}"]
+    assert len(items) == (9 if name == "images" else 10)
+
+
+def test_both_lines_are_named_when_a_file_breaks_off_in_a_row_of_two_lines(tmp_path):
+    path = OpenImagesFiles(tmp_path).images([Row(image_id(1)), Row(image_id(2), title="two\nlines")])
+    path.write_text(path.read_text().rpartition('"')[0])
+    items, rejected = split_up(read_open_images(tmp_path, "validation"))
+    assert [item.item_key for item in items] == [image_id(1)]
+    assert [r.row_key for r in rejected] == [f"{path.name}:3", f"{path.name}:4"]
+
+
 def test_good_rows_between_two_unclosed_quotes_survive(tmp_path):
     path = OpenImagesFiles(tmp_path).images(Row(image_id(n), title=f"T{n}") for n in range(1, 6))
     path.write_text(path.read_text().replace("T2", '"T2').replace("T4", '"T4'))
@@ -230,10 +263,11 @@ def test_a_label_file_of_one_endless_line_is_rejected_not_loaded(tmp_path, monke
     monkeypatch.setattr("media_assets.ingest.open_images.annotations._N_BLOCK_BYTES", 1000)
     files = OpenImagesFiles(tmp_path)
     files.images([Row(image_id(1))])
-    files.labels([("x" * 10_000,), (image_id(1), "verification", "/m/01g317", 1)])
+    good, bad = (image_id(1), "verification", "/m/01g317", 1), (image_id(1), "verification", "/m/01g317", 7)
+    path = files.labels([("x" * 10_000,), good, bad, ("y" * 4999,), bad, ("z" * 7000,)])
     items, rejected = split_up(read_open_images(tmp_path, "validation"))
     assert len(items[0].labels) == 1
-    assert rejected
+    assert [r.row_key for r in rejected] == [f"{path.name}:{number}" for number in (2, 4, 5, 6, 7)]
 
 
 def test_the_plan_is_refused_when_there_is_no_image_list(tmp_path):

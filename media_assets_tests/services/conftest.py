@@ -1,0 +1,53 @@
+"""One lake, one `dagster dev` over it and one browser for all tests here; each is started when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from media_assets.demo.corpus import write_large_corpus
+from media_assets_tests.services.availability import Unavailable, give_up
+from media_assets_tests.services.browser import Visitor, running_chromium
+from media_assets_tests.services.dagster_dev import DagsterDev, running_dagster_dev
+from media_assets_tests.services.workplace import Workplace, open_workplace
+
+BATCH_SIZE = 8
+N_FAILED = 2
+N_BATCHES = 8  # that can be planned
+SMALL_TENSORS = '[{"size": [32, 32], "resize_shorter_px": 36}]'
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """A lake with one batch that is done, two of its eight items failed, and server space for more."""
+    root = tmp_path_factory.mktemp("workplace")
+    corpus = write_large_corpus(
+        root / "source", BATCH_SIZE * N_BATCHES, 0, width_px=192, height_px=144, n_bases=8, n_processes=1
+    )
+    with open_workplace(root, corpus, BATCH_SIZE, SMALL_TENSORS) as opened:
+        opened.server.break_(corpus.image_ids[:N_FAILED], "404")
+        opened.materialize(opened.plan(1))
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def dagster_dev(workplace: Workplace) -> Iterator[DagsterDev]:
+    """`dagster dev` over the lake."""
+    try:
+        with running_dagster_dev(workplace.environment, workplace.root) as running:
+            yield running
+    except Unavailable as reason:
+        give_up(reason)
+
+
+@pytest.fixture(scope="session")
+def visitor(dagster_dev: DagsterDev) -> Iterator[Visitor]:
+    """A browser on the UI; the pop-up that greets a new instance has been clicked away."""
+    try:
+        with running_chromium() as browser, browser.new_context(viewport={"width": 1400, "height": 900}) as context:
+            visitor = Visitor(context, dagster_dev.url)
+            visitor.dismiss_greeting()
+            yield visitor
+    except Unavailable as reason:
+        give_up(reason)
