@@ -44,6 +44,8 @@ class ProcessTree:
             total = 0
             for pid in descendants(self._pid)[0 if self._with_root else 1 :]:
                 try:
+                    if _is_parents_memory(pid):
+                        continue
                     total += _pss_bytes(pid)
                     start, cpu = _times(pid)
                 except _GONE:
@@ -80,6 +82,22 @@ def cpu_seconds_now(pid: int) -> float:
         except _GONE:
             continue
     return total
+
+
+def _is_parents_memory(pid: int) -> bool:
+    """Whether a process was made a moment ago and is about to start its program.
+
+    Until then it lives in its parent's memory (`vfork`), which would count twice: such pages are not shared between
+    two maps, so `Pss` does not halve them.
+    """
+    parent = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]
+    (size, resident), (parents_size, parents_resident) = _pages(str(pid)), _pages(parent)
+    return size == parents_size and abs(resident - parents_resident) <= parents_resident // 50
+
+
+def _pages(pid: str) -> tuple[int, int]:
+    size, resident = Path(f"/proc/{pid}/statm").read_text().split()[:2]
+    return int(size), int(resident)
 
 
 def _pss_bytes(pid: int) -> int:
