@@ -296,3 +296,15 @@ def test_lakes_do_not_share_anything(tmp_path: Path) -> None:
     assert planned(other) == []
     assert Provenance("r", "v").commit_metadata("c")["media_assets/commit_id"] == "c"
     assert pl.scan_delta(one.uri(MANIFEST)).collect().height == 1
+
+
+def test_a_table_is_there_when_a_rival_creates_it_in_the_same_moment(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(*arguments: object, **named: object) -> None:
+        monkeypatch.undo()
+        lake.ensure(MANIFEST)
+        raise CommitFailedError("Failed to commit transaction: Metadata changed since last commit.")
+
+    monkeypatch.setattr("media_assets.lake.delta.write_deltalake", overtaken)
+    assert lake.ensure(MANIFEST).version() == 0
