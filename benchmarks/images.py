@@ -55,6 +55,7 @@ class Bench:
     corpus: PhotoCorpus
     server: WebServer
     folder: Path
+    smallest: int  # pictures of the smallest run
     n_sampled: int = _N_SAMPLED
     runs: list[Run] = field(default_factory=list)
     psnr: dict[tuple[str, int], Row] = field(default_factory=dict)
@@ -82,18 +83,19 @@ class Bench:
             raise SystemExit(f"{contender.name} stored {n_stored} of {task.n} pictures; see {self.folder / 'logs'}")
 
     def _quality(self, contender: Contender, task: Task) -> Row:
-        originals = self.originals(task.n)
+        originals = self.originals()
         found = quality(contender.squares(task, originals), originals, contender.cut)
         return {"psnr_mean_db": found.mean_db, "psnr_worst_db": found.worst_db, "psnr_n": found.n_pictures}
 
-    def originals(self, n: int) -> dict[str, bytes]:
-        """The sampled pictures, evenly spaced among the first `n`."""
-        step = max(1, n // self.n_sampled)
-        return {image_id: self.corpus.path(image_id).read_bytes() for image_id in self.corpus.image_ids[:n:step]}
+    def originals(self) -> dict[str, bytes]:
+        """The sampled pictures, evenly spaced among those that every run has."""
+        step = max(1, self.smallest // self.n_sampled)
+        sampled = self.corpus.image_ids[: self.smallest : step]
+        return {image_id: self.corpus.path(image_id).read_bytes() for image_id in sampled}
 
-    def yardstick(self, n: int) -> Row:
+    def yardstick(self) -> Row:
         """A careful Pillow user's squares of the sampled pictures; CPU is that of decoding and resizing alone."""
-        originals, started = self.originals(n), time.process_time()
+        originals, started = self.originals(), time.process_time()
         squares = {image_id: pillow_draft_bicubic(data) for image_id, data in originals.items()}
         cpu_seconds = time.process_time() - started
         found = quality(squares, originals, crop_of_256)
@@ -114,7 +116,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     corpus = photo_corpus(folder, max(options.sizes), options.seed)
     print(f"{len(corpus.image_ids)} photographs, fingerprint {corpus.fingerprint}", flush=True)
     with WebServer(corpus.root / "images", folder / "server") as server:
-        bench = Bench(corpus, server, folder)
+        bench = Bench(corpus, server, folder, min(options.sizes))
         contenders = list(_contenders(options, bench))
         for contender in contenders:
             bench.turn(contender, min(_WARM_UP_IMAGES, *options.sizes), -1)  # bytecode, environments, page cache
@@ -152,7 +154,7 @@ def _result(
     options: argparse.Namespace, bench: Bench, contenders: Sequence[Contender], facts: dict[str, object]
 ) -> dict[str, Any]:
     measured = [{**row, **bench.psnr[row["job"], row["n"]]} for row in rows(bench.runs)]
-    measured.append(bench.yardstick(max(options.sizes)))
+    measured.append(bench.yardstick())
     n = max(options.sizes)
     names = [contender.name for contender in contenders]
     ratios: dict[str, Any] = {"at_n": n, "growth": growth(measured)}

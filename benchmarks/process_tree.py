@@ -6,11 +6,14 @@ process that was ever seen, keyed by pid and start time. Linux only.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import threading
 from pathlib import Path
 from types import TracebackType
 
+_KCMP, _KCMP_VM = {"x86_64": 312, "aarch64": 272}.get(platform.machine(), -1), 1  # syscall, what to compare
 _TICKS = os.sysconf("SC_CLK_TCK")
 _GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 
@@ -42,11 +45,11 @@ class ProcessTree:
     def _watch(self) -> None:
         while not self._stop.wait(self._interval):
             total = 0
-            for pid in descendants(self._pid)[0 if self._with_root else 1 :]:
+            parents = parents_below(self._pid)
+            for pid in list(parents)[0 if self._with_root else 1 :]:
                 try:
-                    if _is_parents_memory(pid):
-                        continue
-                    total += _pss_bytes(pid)
+                    if not _has_memory_of(pid, parents[pid]):
+                        total += _pss_bytes(pid)
                     start, cpu = _times(pid)
                 except _GONE:
                     continue  # it ended meanwhile
@@ -57,6 +60,11 @@ class ProcessTree:
 
 def descendants(pid: int) -> list[int]:
     """A process and everything below it; the process itself first."""
+    return list(parents_below(pid))
+
+
+def parents_below(pid: int) -> dict[int, int]:
+    """The parent of a process and of everything below it; the process itself first, with 0."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -65,12 +73,18 @@ def descendants(pid: int) -> list[int]:
             except _GONE:
                 continue
             children.setdefault(int(fields[1]), []).append(int(entry.name))
-    found, queue = [], [pid]
+    found, queue = {pid: 0}, [pid]
     while queue:
         current = queue.pop()
-        found.append(current)
-        queue += children.get(current, [])
+        below = children.get(current, [])
+        found |= dict.fromkeys(below, current)
+        queue += below
     return found
+
+
+def _has_memory_of(pid: int, parent: int) -> bool:
+    """Whether a process is between `vfork` and `exec`: it lives in its parent's memory, which would count twice."""
+    return bool(parent) and ctypes.CDLL(None).syscall(_KCMP, pid, parent, _KCMP_VM, 0, 0) == 0
 
 
 def cpu_seconds_now(pid: int) -> float:
@@ -82,22 +96,6 @@ def cpu_seconds_now(pid: int) -> float:
         except _GONE:
             continue
     return total
-
-
-def _is_parents_memory(pid: int) -> bool:
-    """Whether a process was made a moment ago and is about to start its program.
-
-    Until then it lives in its parent's memory (`vfork`), which would count twice: such pages are not shared between
-    two maps, so `Pss` does not halve them.
-    """
-    parent = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]
-    (size, resident), (parents_size, parents_resident) = _pages(str(pid)), _pages(parent)
-    return size == parents_size and abs(resident - parents_resident) <= parents_resident // 50
-
-
-def _pages(pid: str) -> tuple[int, int]:
-    size, resident = Path(f"/proc/{pid}/statm").read_text().split()[:2]
-    return int(size), int(resident)
 
 
 def _pss_bytes(pid: int) -> int:

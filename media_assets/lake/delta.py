@@ -69,8 +69,17 @@ class Lake:
     def ensure(self, contract: TableContract) -> DeltaTable:
         """The Delta table, created empty first: two first writers then cannot replace each other's rows.
 
-        Columns that the contract gained since are added.
+        Columns that the contract gained since are added. A rival may do either in the same moment: Delta then refuses
+        one of the two, and its work is there.
         """
+        for _ in range(_N_ATTEMPTS - 1):
+            try:
+                return self._ensure(contract)
+            except CommitFailedError:
+                continue
+        return self._ensure(contract)
+
+    def _ensure(self, contract: TableContract) -> DeltaTable:
         if (table := self.table(contract)) is not None:
             if set(contract.schema) - {field.name for field in table.schema().fields}:
                 write_deltalake(table, contract.frame([]), mode="append", schema_mode="merge")

@@ -70,7 +70,7 @@ def run(folder: Path, options: Options) -> Result:
         (photos / name).write_bytes(body)
     ground = Ground(folder / "lakes", Batches(photos.as_uri(), {BATCH: tuple(files)}, (photos,)))
     _ = ground.clean
-    n_histories = 3 if options.small else 40
+    n_histories = 3 if options.small else 60
     for number in range(n_histories):
         draw = random.Random(f"{options.seed}/{number}")
         names = [draw.choice(list(JUMPS)) for _ in range(3)]

@@ -327,3 +327,15 @@ def test_any_overwrites_leave_what_a_dict_would_hold(overwrites: list[dict[str, 
             for batch, keys in model.items():
                 found = lake.scan(MANIFEST, {"batch_id": [batch]}).select("item_key").collect()["item_key"]
                 assert sorted(found) == sorted(keys)
+
+
+def test_a_table_is_there_when_a_rival_creates_it_in_the_same_moment(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(*arguments: object, **named: object) -> None:
+        monkeypatch.undo()
+        lake.ensure(MANIFEST)
+        raise CommitFailedError("Failed to commit transaction: Metadata changed since last commit.")
+
+    monkeypatch.setattr("media_assets.lake.delta.write_deltalake", overtaken)
+    assert lake.ensure(MANIFEST).version() == 0
