@@ -120,6 +120,11 @@ class BatchReader:
 
     def _fetched(self, missing: dict[str, Entry]) -> Iterator[Work[Reading, StillRequest]]:
         settings = self.bench.fetch
+
+        def journal(kept: Fetched) -> None:
+            uri = missing[str(kept.key)].item["uri"]
+            self.journal.append(JournalEntry(str(kept.key), uri, kept.media_id, kept.size_bytes, kept.fetched_at))
+
         results = fetch_all(
             (_request(entry) for entry in missing.values()),
             self.bench.blobs,
@@ -128,6 +133,7 @@ class BatchReader:
             proxy=settings.proxy,
             user_agent=settings.user_agent,
             local_roots=(*settings.local_roots, *_folder_roots(missing.values())),
+            on_kept=journal,
         )
         with closing(results):
             yield from self._opened(results, missing)
@@ -140,9 +146,6 @@ class BatchReader:
             if not isinstance(result, Fetched):
                 self._fail(Reading(entry, result.media_id), _not_fetched(entry, result.error))
                 continue
-            self.journal.append(
-                JournalEntry(entry.key, entry.item["uri"], result.media_id, result.size_bytes, result.fetched_at)
-            )
             self.n_downloaded += 1
             self.n_downloaded_bytes += result.size_bytes
             reading = Reading(entry, result.media_id, result.size_bytes, result.fetched_at)

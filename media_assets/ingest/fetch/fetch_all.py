@@ -55,6 +55,7 @@ def fetch_all(
     seed: int | None = None,
     local_roots: tuple[Path, ...] = (),
     resolver: Callable[[], AbstractResolver] | None = None,
+    on_kept: Callable[[Fetched], None] | None = None,
 ) -> Generator[Fetched | FetchFailed, None, None]:
     """Fetch every request and put its body into the sink; exactly one outcome per request, unordered.
 
@@ -70,6 +71,8 @@ def fetch_all(
         seed: makes the jitter of retries repeatable.
         local_roots: folders (absolute, without links) from which `file://` URIs are read; default none.
         resolver: makes the resolver whose answers are judged; default is the system's.
+        on_kept: called in the background thread as soon as the sink has a body, however busy the consumer is; it must
+            be quick. What it raises comes out here.
 
     Closing the generator early cancels what is under way and joins the thread. An exception that is no item's
     fault (a sink that raises anything but OSError, a programming error) comes out here.
@@ -89,6 +92,7 @@ def fetch_all(
         seed=seed,
         local_roots=local_roots,
         make_resolver=resolver or aiohttp.DefaultResolver,
+        on_kept=on_kept,
     )
     return _outcomes(iter(requests), settings)
 
@@ -104,6 +108,7 @@ class _Settings:
     seed: int | None
     local_roots: tuple[Path, ...]
     make_resolver: Callable[[], AbstractResolver]
+    on_kept: Callable[[Fetched], None] | None
 
 
 def _proxy(written: str | None) -> URL | None:
@@ -267,12 +272,15 @@ class _Fetcher:
             return FetchFailed(request.key, ItemError(error.code, error.message), 1)
         transfer = Transfer(request.uri, body, self._settings.limits.total_seconds)
         try:
-            return await self._fetch(request, transfer)
+            fetched = await self._fetch(request, transfer)
         except ItemError as error:
             # A fresh error: the caught one holds frames, and with them the body.
             return FetchFailed(request.key, ItemError(error.code, error.message), max(1, transfer.n_attempts))
         finally:
             body.discard()
+        if self._settings.on_kept is not None:
+            self._settings.on_kept(fetched)
+        return fetched
 
     async def _fetch(self, request: FetchRequest, transfer: Transfer) -> Fetched:
         if is_file_uri(request.uri):

@@ -225,3 +225,24 @@ def test_setup_is_refused_at_once_when_the_proxy_is_malformed(proxy: str) -> Non
 def test_setup_is_refused_at_once_when_the_user_agent_is_no_header(user_agent: str) -> None:
     with pytest.raises(SetupError):
         fetching([], MemorySink(), user_agent=user_agent)
+
+
+def test_what_was_kept_is_told_while_the_consumer_is_busy(server: HostileServer) -> None:
+    told: list[object] = []
+    requests = [FetchRequest(number, server.url("/ok")) for number in range(4)]
+    outcomes = fetching(requests, MemorySink(), on_kept=lambda kept: told.append(kept.key))
+    next(outcomes)
+    deadline = time.monotonic() + 10
+    while len(told) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    outcomes.close()
+    assert sorted(told, key=str) == [0, 1, 2, 3], "told of all, although only one outcome was taken"
+
+
+def test_what_fails_while_it_is_told_of_comes_out(server: HostileServer) -> None:
+    def full(kept: Fetched) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        list(fetching([FetchRequest(0, server.url("/ok"))], MemorySink(), on_kept=full))
+    assert started_threads() == 0
