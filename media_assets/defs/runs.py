@@ -76,11 +76,12 @@ class Launcher:
     def materialize(
         self, batch_ids: Sequence[str], stages: Sequence[Stage] = IMAGE_STAGES, *, refetch: bool = False
     ) -> list[RunResult]:
-        """Materialize stages of batches; neighbouring batches share a run.
+        """Materialize stages of batches; neighbouring batches share a run. With nothing to do, dead runs are told too.
 
         Raises:
             SetupError: a batch is not a registered partition.
         """
+        fail_dead_runs(self.instance)
         return [self._run(keys, stages, {"refetch": refetch}) for keys in self._grouped(batch_ids)]
 
     def replay(self, items: Mapping[str, Sequence[str]]) -> list[RunResult]:
