@@ -22,7 +22,7 @@ BASE = $(VENV)/.base-stamp
 DEV = $(VENV)/.dev-stamp
 SET_UP = PYTHON='$(PYTHON)' VENV='$(VENV)' sh .ci/environment
 
-.PHONY: help demo dev test test-services check format docs bench chaos clean
+.PHONY: help demo dev test test-services check format docs bench chaos hostile clean
 
 help:
 	@echo 'make demo            run the whole path on sample media, offline'
@@ -31,9 +31,10 @@ help:
 	@echo 'make test-services   the tests against real servers, on loopback'
 	@echo 'make check           format, lint, types, import direction, docs, forbidden content'
 	@echo 'make format          let ruff format the code and mend what it can'
-	@echo 'make docs            write the generated pages: docs/errors.md, docs/tables.md'
+	@echo 'make docs            write what is generated: docs/errors.md, docs/tables.md, numbers in README.md'
 	@echo 'make bench           measure what the README claims'
 	@echo 'make chaos           kill processes over and over, then compare the tables'
+	@echo 'make hostile         hostile files, servers and addresses through the whole path, then fuzzing'
 	@echo 'make clean           remove the environment and caches; lakes stay'
 	@echo
 	@echo 'Variables: PYTHON= interpreter, VENV=$(VENV), WORKERS=$(WORKERS), PORT=$(PORT), DAGSTER_HOME=,'
@@ -64,7 +65,7 @@ check: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m media_assets_tests.docs.generate --check
-	$(BIN)/python -m pytest -q media_assets_tests/docs
+	$(BIN)/python -m pytest -q media_assets_tests/docs --ignore=media_assets_tests/docs/test_readme_runs.py
 
 format: $(DEV)
 	$(BIN)/ruff check --fix .
@@ -78,6 +79,9 @@ bench: $(DEV)
 
 chaos: $(DEV)
 	@$(BIN)/python -m media_assets_tests.chaos $(ARGS)
+
+hostile: $(DEV)
+	@$(BIN)/python -m media_assets_tests.hostile $(ARGS)
 
 clean:
 	@if [ -f '$(VENV)/pyvenv.cfg' ]; then rm -rf '$(VENV)'; fi

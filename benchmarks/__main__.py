@@ -1,24 +1,28 @@
-"""`make bench`: measure, print one JSON document, and leave it in `benchmarks/results/`."""
+"""`make bench`: every benchmark with its own settings, or those that are named; each leaves its dated result.
+
+    python -m benchmarks [batch_size] [images] [reader]        python -m benchmarks.images --help
+
+One benchmark with other settings is started by its own name.
+"""
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-from pathlib import Path
+import argparse
+import importlib
 
-from benchmarks.batch_size import arguments, measure
-
-RESULTS = Path(__file__).parent / "results"
+BENCHMARKS = ("batch_size", "images", "reader")
 
 
 def main() -> None:
-    """Measure and keep the result."""
-    options = arguments()
-    result = {"date": datetime.now(UTC).isoformat(timespec="seconds"), **measure(options.sizes, options.directory)}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"batch-size-{datetime.now(UTC):%Y-%m-%d}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+    """Measure one after the other, in processes that each benchmark starts itself."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(BENCHMARKS)}; default: all")
+    names = parser.parse_args().names or BENCHMARKS
+    if unknown := sorted(set(names) - set(BENCHMARKS)):
+        parser.error(f"expected benchmarks of {', '.join(BENCHMARKS)}, got {', '.join(unknown)}")
+    for name in names:
+        print(f"== {name}", flush=True)
+        importlib.import_module(f"benchmarks.{name}").main([])
 
 
 if __name__ == "__main__":

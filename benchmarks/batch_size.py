@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
 from benchmarks.process_tree import ProcessTree
+from benchmarks.result_files import RESULTS, keep
 from benchmarks.site import MAX_SECONDS, Site
 from media_assets.demo.corpus import write_large_corpus
 from media_assets.demo.server import SampleServer
@@ -21,7 +23,7 @@ from media_assets.demo.server import SampleServer
 
 def measure(sizes: list[int], directory: Path | None) -> dict[str, Any]:
     """One batch of each size, each in a fresh lake and a fresh process."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="media-assets-bench-", dir=directory) as folder:
         for n in sizes:
             corpus = write_large_corpus(Path(folder) / f"corpus-{n}", n, n_bad=0)
@@ -50,16 +52,27 @@ def measure(sizes: list[int], directory: Path | None) -> dict[str, Any]:
             print(rows[-1], flush=True)
     return {
         "machine": machine(),
-        "command": f"python -m benchmarks --sizes {' '.join(map(str, sizes))}",
+        "command": f"python -m benchmarks.batch_size --sizes {' '.join(map(str, sizes))}",
         "images": "512x384 JPEG, about 57 KB each",
         "rows": rows,
         "peak_ratio": round(rows[-1]["peak_mb"] / rows[0]["peak_mb"], 3),
     }
 
 
-def arguments() -> argparse.Namespace:
-    """The command line of `make bench`."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.batch_size", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[2_000, 10_000])
     parser.add_argument("--directory", type=Path, help="where the working folder is made; default: the system's")
-    return parser.parse_args()
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the result is written")
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure and keep the result."""
+    options = arguments(words)
+    keep("batch-size", measure(options.sizes, options.directory), options.results)
+
+
+if __name__ == "__main__":
+    main()

@@ -30,17 +30,26 @@ class Site:
         """The lake's tables."""
         return Lake(LakeLocation(str(self.root / "lake")))
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start `media-assets …`."""
-        environment = os.environ | {
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that the program needs beside those of this process."""
+        return {
             "MEDIA_ASSETS_LAKE": str(self.root / "lake"),
             "DAGSTER_HOME": str(self.root / "dagster_home"),
             "MEDIA_ASSETS_ALLOWED_NETWORKS": "127.0.0.0/8",
         }
+
+    def command(self, *arguments: str) -> list[str]:
+        """`media-assets …`, to be started."""
+        return [sys.executable, "-m", "media_assets.cli", *arguments]
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `media-assets …`."""
         self.root.mkdir(parents=True, exist_ok=True)
         log = (self.root / "log.txt").open("a")
-        command = [sys.executable, "-m", "media_assets.cli", *arguments]
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, text=True)
+        environment = os.environ | self.environment
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or every start compiles what it imports
+        return subprocess.Popen(self.command(*arguments), env=environment, stdout=log, stderr=log, text=True)
 
     def run(self, *arguments: str) -> float:
         """Run `media-assets …` to its end; seconds."""
@@ -63,9 +72,14 @@ class Site:
 
     def plan(self, corpus: Corpus, server: SampleServer, batch_size: int) -> None:
         """Plan the whole list."""
+        self.plan_list(corpus.metadata, server.image_url_template, batch_size)
+
+    def plan_list(self, metadata: Path, image_url: str, batch_size: int, count: int | None = None) -> None:
+        """Plan a list in the format of Open Images, or its first `count` images."""
         self.run(
             *("plan", "open-images", "--split", "validation", "--batch-size", str(batch_size)),
-            *("--metadata", str(corpus.metadata), "--image-url", server.image_url_template),
+            *("--metadata", str(metadata), "--image-url", image_url),
+            *(("--count", str(count)) if count is not None else ()),
         )
 
     def verdicts(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -95,6 +96,11 @@ class Launcher:
         """Materialize `tensors/statistics` over everything there is."""
         return self._execute((), [asset_key(TENSORS_STATISTICS)], {}, {})
 
+    @cached_property
+    def _job(self) -> dg.JobDefinition:
+        """Every asset, built once for all runs of a command."""
+        return build_defs(self.settings, {"progress": self.progress}).resolve_implicit_global_asset_job_def()
+
     def _grouped(self, batch_ids: Sequence[str]) -> list[tuple[str, ...]]:
         """Runs of neighbouring partitions, in the order of the partitions definition."""
         ordered = list(self.instance.get_dynamic_partitions("batches"))
@@ -133,9 +139,8 @@ class Launcher:
         target: dict[str, Any],
     ) -> RunResult:
         fail_dead_runs(self.instance)
-        job = build_defs(self.settings, {"progress": self.progress}).resolve_implicit_global_asset_job_def()
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        result = job.execute_in_process(
+        result = self._job.execute_in_process(
             run_config=run_config | quiet,
             instance=self.instance,
             asset_selection=selection,

@@ -42,6 +42,7 @@ _CUT_OFF = (
     "bytes missing",
 )
 _MEMORY = ("memory", "out of memory", "allocat")
+_TEXT_CAP = "text chunks"  # Pillow's own cap on unpacked texts ("too much memory used in text chunks"): memory is left
 
 
 @contextmanager
@@ -75,6 +76,10 @@ def _verdict(what: str, error: Exception) -> ItemError:
     lower = told.lower()
     if isinstance(error, EOFError) or any(word in lower for word in _CUT_OFF):
         return ItemError(ErrorCode.TRUNCATED, f"{what} ended too early ({told}). Fetch it again or ask its source.")
-    if any(word in lower for word in _MEMORY) and not isinstance(error, SyntaxError | LookupError):
+    if (
+        any(word in lower for word in _MEMORY)
+        and _TEXT_CAP not in lower
+        and not isinstance(error, SyntaxError | LookupError)
+    ):
         return _memory(what)
     return ItemError(ErrorCode.CORRUPT, f"{what} does not decode ({told}). Ask its source for another copy.")

@@ -63,9 +63,11 @@ def to_srgb(
     elif _has_foreign_gamma(image):
         conversions.append("gamma_ignored")
     with decoding("the colour conversion"):
-        picture = base.convert("RGB")
+        picture = base if base.mode == "RGB" else base.convert("RGB")  # it would copy what is RGB already
     if alpha is not None and alpha.getextrema() != (255, 255):
-        picture = Image.composite(picture, Image.new("RGB", picture.size, background), alpha)
+        canvas = Image.new("RGB", picture.size, background)
+        canvas.paste(picture, None, alpha)
+        picture = canvas
         conversions.append("alpha_composited")
     return picture, conversions
 
@@ -82,13 +84,15 @@ def is_broken(icc_profile: bytes, mode: str) -> bool:
 
 
 def _alpha(image: Image.Image) -> Image.Image | None:
-    if not image.has_transparency_data:
+    with decoding("the transparency"):  # a palette picture without a palette cannot even be asked
+        is_opaque = not image.has_transparency_data
+    if is_opaque:
         return None
     if image.mode in _DEEP_MODES:
         is_clear = np.asarray(image) == image.info["transparency"]
         return Image.fromarray(np.where(is_clear, 0, 255).astype(np.uint8))
     with decoding("the transparency"):
-        return image.convert("RGBA").getchannel("A")
+        return _rgba(image).getchannel("A")
 
 
 def _opaque(image: Image.Image, bit_depth: int) -> Image.Image:
@@ -102,10 +106,15 @@ def _opaque(image: Image.Image, bit_depth: int) -> Image.Image:
             return image.getchannel(0)
         if image.mode == "1":
             return image.convert("L")
-        if image.mode in ("CMYK", "LAB"):
+        if image.mode in ("CMYK", "LAB") or (image.mode == "RGB" and not image.has_transparency_data):
             return image
         # by way of RGBA: palettes with transparency lose it there, not their colours; RGBa is un-multiplied
-        return image.convert("RGBA").convert("RGB") if image.has_transparency_data else image.convert("RGB")
+        return (_rgba(image) if image.has_transparency_data else image).convert("RGB")
+
+
+def _rgba(image: Image.Image) -> Image.Image:
+    """The picture as RGBA; itself where it is, since converting copies."""
+    return image if image.mode == "RGBA" else image.convert("RGBA")
 
 
 def _from_integers(image: Image.Image, bit_depth: int) -> Image.Image:

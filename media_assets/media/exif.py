@@ -38,7 +38,9 @@ def exif_facts(picture: Image.Image) -> ExifFacts:
     """
     try:
         with decoding("EXIF"):
-            exif = picture.getexif()
+            # not the PNG reader's own: it decodes the picture to look behind its pixels, and what that raises
+            # would be lost here, while a second decode is taken for done
+            exif = Image.Image.getexif(picture)
             taken = exif.get_ifd(_EXIF_IFD)
             has_location = bool(exif.get_ifd(_GPS_IFD)) or _xmp_has_location(picture)
             return ExifFacts(

@@ -25,7 +25,7 @@ from media_assets.media.containers.bmff import examine_bmff
 from media_assets.media.containers.gif import examine_gif
 from media_assets.media.containers.jpeg import JpegStructure, examine_jpeg
 from media_assets.media.containers.png import examine_png
-from media_assets.media.containers.structure import Structure
+from media_assets.media.containers.structure import Structure, truncated
 from media_assets.media.containers.tiff import examine_tiff
 from media_assets.media.containers.webp import examine_webp
 from media_assets.media.exif import ExifFacts, exif_facts
@@ -95,7 +95,11 @@ def open_picture(data: bytes, limits: StillLimits) -> OpenedPicture:
         image = _OPENERS[mime](io.BytesIO(data))
         n_frames = max(structure.n_frames, int(getattr(image, "n_frames", 1)) if _counts_cheaply(mime) else 1)
         icc_profile = image.info.get("icc_profile") or None
+        if structure.exif is not None:
+            image.info["exif"] = structure.exif
     _check_size(image.width, image.height, n_frames, limits)
+    if isinstance(image, TiffImageFile):
+        _check_coverage(image)
     structure = msgspec.structs.replace(structure, n_frames=n_frames)
     return OpenedPicture(data, mime, structure, jpeg, image, exif_facts(image), icc_profile)
 
@@ -164,6 +168,24 @@ def _check_size(width_px: int, height_px: int, n_frames: int, limits: StillLimit
             f"expected at most {limits.max_total_pixels} pixels over all frames, "
             f"got {n_frames} frames of {width_px}x{height_px}; cut or scale it at its source.",
         )
+
+
+def _check_coverage(image: TiffImageFile) -> None:
+    """Refuse a TIFF whose strips, tiles or planes are too few: Pillow would leave what they do not cover black.
+
+    What libtiff decodes is one tile here; it sees for itself what is missing.
+    """
+    width, height = int(image.tag_v2[256]), int(image.tag_v2[257])  # as stored: the size is that after turning
+    planes: dict[str, set[tuple[int, int, int, int]]] = {}
+    for tile in image.tile:
+        if tile.extents is not None:
+            plane = tile.args[0] if isinstance(tile.args, tuple) else tile.args
+            planes.setdefault(str(plane), set()).add(tile.extents)
+    is_in_planes = image.tag_v2.get(284) == 2 and all(tile.codec_name == "raw" for tile in image.tile)
+    n_planes = len(image.getbands()) if is_in_planes else 1
+    areas = [sum((min(x1, width) - x0) * (min(y1, height) - y0) for x0, y0, x1, y1 in p) for p in planes.values()]
+    if len(areas) < n_planes or min(areas, default=0) < width * height:
+        raise truncated(f"expected strips or tiles for all {width}x{height} pixels in {n_planes} planes, got fewer")
 
 
 def _short(mime: str) -> str:

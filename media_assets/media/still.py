@@ -20,7 +20,7 @@ from media_assets.errors import ErrorCode, ItemError
 from media_assets.media.boundary import decoding
 from media_assets.media.colour import is_broken, is_srgb, to_srgb
 from media_assets.media.containers.jpeg import JpegStructure, stripped_jpeg
-from media_assets.media.containers.png import encode_png
+from media_assets.media.containers.png import encode_png, prove_png
 from media_assets.media.frames import (
     FrameSource,
     decode_jpeg,
@@ -130,6 +130,7 @@ def read_still(data: bytes, request: StillRequest) -> StillRead:
     opened = open_picture(data, request.limits)
     probe = probe_picture(opened)
     canonical = _canonical(opened, probe, request)
+    del opened  # a large picture is held once from here on, not as Pillow's own copy as well
     return _read(probe, canonical, request)
 
 
@@ -196,6 +197,8 @@ def _canonical(opened: OpenedPicture, probe: StillProbe, request: StillRequest) 
     else:
         if opened.jpeg is not None:
             prove_cmyk_jpeg(opened.data, *opened.image.size)
+        elif opened.mime == "image/png":
+            prove_png(opened.data)
         picture = decode_still(opened.image)
     is_kept = _is_canonical(opened, picture) and not needs_turn
     picture, conversions = to_srgb(picture, probe.bit_depth, opened.icc_profile, request.background)

@@ -25,6 +25,18 @@ Place = Callable[[Array, Bytes], None]
 """Fills one sample (first) from the bytes of one stored tensor (second), which may lie at any address."""
 
 
+_NO_BITS = np.zeros((), np.uint8)
+
+
+def copy_bytes(line: Bytes, value: Bytes) -> None:
+    """The bytes as they are, into a line of the same length.
+
+    By numpy's vector loop: values in Parquet files lie at odd addresses, where processors copy a block (`memmove`, what
+    an assignment is) a tenth slower.
+    """
+    np.bitwise_or(value, _NO_BITS, line)
+
+
 def placer(form: Form, factors: tuple[Factors, Factors], layout: Layout, output: Output) -> Place | None:
     """How samples are filled with stored * a + b (stored itself for uint8); None where that is copying the
     bytes.

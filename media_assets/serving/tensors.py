@@ -21,7 +21,7 @@ from media_assets.lake.delta import Lake
 from media_assets.serving.files import TensorTable, lake_of, open_table
 from media_assets.serving.normalization import MEASURED, MeanStd, Normalization, coefficients, resolved
 from media_assets.serving.order import MiniBatchOrder
-from media_assets.serving.placing import Layout, Output, Place, laid_out, placer
+from media_assets.serving.placing import Layout, Output, Place, copy_bytes, laid_out, placer
 from media_assets.serving.rows import Numbers, index_rows
 
 
@@ -222,8 +222,8 @@ class TensorReader:
         values = self._rows.values(numbers)
         if (place := self._place) is None:
             lines = x.reshape(len(x), -1).view(np.uint8)
-            for i, value in enumerate(values):
-                lines[i] = value
+            for line, value in zip(lines, values, strict=True):
+                copy_bytes(line, value)
         else:
             for sample, value in zip(x, values, strict=True):
                 place(sample, value)

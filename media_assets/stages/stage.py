@@ -20,7 +20,7 @@ class Stage:
         return self.contract.name
 
 
-RAW = Stage(RAW_MEDIA, code_version="1")
+RAW = Stage(RAW_MEDIA, code_version="2")  # 2: damaged pixels of PNGs and missing strips of TIFFs are refused
 FRAMES = Stage(FRAMES_IMAGES, code_version="1")
 TENSORS = Stage(TENSORS_IMAGES, code_version="1")
 

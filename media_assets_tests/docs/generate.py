@@ -1,8 +1,9 @@
-"""Write the generated pages, `docs/errors.md` and `docs/tables.md`, or check that they are current.
+"""Write what is generated, `docs/errors.md`, `docs/tables.md` and the README's numbers, or check that it is current.
 
     python -m media_assets_tests.docs.generate [--check]
 
-Errors come from `media_assets.errors` and `error_guide`, tables from the contracts in `media_assets.tables`.
+Errors come from `media_assets.errors` and `error_guide`, tables from the contracts in `media_assets.tables`, numbers
+from the newest files in `benchmarks/results`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import polars as pl
 
 import media_assets.tables
+from benchmarks import readme_table
 from media_assets.errors import ErrorCode
 from media_assets.tables import ALL_TABLES, TableContract
 from media_assets_tests.docs.error_guide import SECTIONS
@@ -150,7 +152,12 @@ def _anchor(heading: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Every generated page: where it lies, and what it must hold."""
-    return {ROOT / "docs" / "errors.md": errors_page(), ROOT / "docs" / "tables.md": tables_page()}
+    readme = ROOT / "README.md"
+    return {
+        ROOT / "docs" / "errors.md": errors_page(),
+        ROOT / "docs" / "tables.md": tables_page(),
+        readme: readme_table.with_section(readme.read_text("utf-8"), readme_table.section()),
+    }
 
 
 def stale() -> list[Path]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from media_assets.errors import PlanRefused
+from media_assets.ingest.fetch.local_files import path_components
 from media_assets.ingest.folder import FolderCounts, folder_batch_name, folder_uri, read_folder
 from media_assets.ingest.item_keys import path_of
 from media_assets.ingest.planned import PlannedItem, RejectedRow
 from media_assets.tables.columns import BATCH_ID, Kind
+from media_assets_tests.examples import few
 
 
 def fill(root: Path, *names: str | bytes) -> None:
@@ -116,3 +121,32 @@ def test_the_batch_name_is_valid_and_its_own_when_letters_are_lost(tmp_path):
 def test_the_root_folder_has_a_batch_name():
     assert re.fullmatch(r"folder\.[0-9a-f]{8}", folder_batch_name(Path("/")))
     assert folder_uri(Path("/")) == "file:///"
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8).map(str.encode)
+FILE_NAMES = st.one_of(st.binary(min_size=1, max_size=12), TEXTS).filter(
+    lambda name: b"/" not in name and b"\0" not in name and name not in (b".", b"..")
+)
+
+
+@few(15)
+@given(folders=st.lists(FILE_NAMES, max_size=2), names=st.sets(FILE_NAMES, min_size=1, max_size=4))
+def test_any_name_leads_back_to_its_file_and_to_no_other(folders, names):
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made).resolve()
+        place = os.path.join(os.fsencode(root), *folders)  # noqa: PTH118 - names are bytes
+        os.makedirs(place, exist_ok=True)  # noqa: PTH103
+        for name in names:
+            with open(os.path.join(place, name), "wb") as file:  # noqa: PTH118, PTH123
+                file.write(name)
+        items = list(read_folder(root))
+        is_seen = not any(folder.startswith(b".") for folder in folders)
+        shown = {name for name in names if is_seen and not name.startswith(b".")}
+        assert {os.path.basename(path_of(item.item_key)) for item in items} == shown  # noqa: PTH119
+        assert len({item.item_key for item in items}) == len(items) == len(shown)
+        for item in items:
+            components = path_components(item.uri, (root,))
+            assert b".." not in components
+            found = Path(os.fsdecode(b"/" + b"/".join(components)))
+            assert found.is_relative_to(root)
+            assert found.read_bytes() == path_of(item.item_key).rpartition(b"/")[2]

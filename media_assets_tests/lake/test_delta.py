@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ import polars as pl
 import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from media_assets.errors import ContractBroken, TableDamaged
 from media_assets.lake.delta import Lake, Provenance
@@ -20,6 +23,7 @@ from media_assets.tables import (
     TENSORS_STATISTICS,
     TableContract,
 )
+from media_assets_tests.examples import few
 from media_assets_tests.lake.lakes import US, files_of, lake_at, manifest, plan, planned
 from media_assets_tests.tables.rows import numbered, valid
 
@@ -296,6 +300,33 @@ def test_lakes_do_not_share_anything(tmp_path: Path) -> None:
     assert planned(other) == []
     assert Provenance("r", "v").commit_metadata("c")["media_assets/commit_id"] == "c"
     assert pl.scan_delta(one.uri(MANIFEST)).collect().height == 1
+
+
+BATCH_IDS = ("a", "b", "b.1", "c-2")
+OVERWRITES = st.lists(
+    st.dictionaries(
+        st.sampled_from(BATCH_IDS), st.sets(st.sampled_from(["1", "2", "it's", "é/ü", "%//x"])), min_size=1
+    ),
+    max_size=4,
+)
+
+
+@few(6)
+@given(OVERWRITES, st.booleans())
+def test_any_overwrites_leave_what_a_dict_would_hold(overwrites: list[dict[str, set[str]]], is_twice: bool) -> None:
+    """Each replaces the rows of the batches that it names, several at once, and doing it twice is doing it once."""
+    with tempfile.TemporaryDirectory() as folder:
+        lake, model = lake_at(folder), dict[str, set[str]]()
+        for batches in overwrites:
+            rows = [row for batch, keys in batches.items() for row in manifest(batch, sorted(keys))]
+            for _ in range(1 + is_twice):
+                lake.overwrite(MANIFEST, MANIFEST.frame(rows), {"batch_id": sorted(batches)}, US)
+            model |= batches
+            want = sorted((batch, key) for batch, keys in model.items() for key in keys)
+            assert planned(lake) == want
+            for batch, keys in model.items():
+                found = lake.scan(MANIFEST, {"batch_id": [batch]}).select("item_key").collect()["item_key"]
+                assert sorted(found) == sorted(keys)
 
 
 def test_a_table_is_there_when_a_rival_creates_it_in_the_same_moment(

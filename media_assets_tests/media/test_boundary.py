@@ -23,6 +23,8 @@ from media_assets.media.boundary import DECODER_EXCEPTIONS, decoding
         (ZeroDivisionError(), ErrorCode.CORRUPT),
         (MemoryError(), ErrorCode.DECODER_MEMORY),
         (ValueError("Insufficient memory (case 4)"), ErrorCode.DECODER_MEMORY),
+        # a cap of Pillow's on texts, not a worker that ran out of memory
+        (ValueError("Too much memory used in text chunks: 68157375>MAX_TEXT_MEMORY"), ErrorCode.CORRUPT),
         (Image.DecompressionBombError("too large"), ErrorCode.TOO_MANY_PIXELS),
         (Image.DecompressionBombWarning("large"), ErrorCode.TOO_MANY_PIXELS),
     ],

@@ -13,6 +13,7 @@ from PIL import Image
 from media_assets.errors import ErrorCode, ItemError
 from media_assets.media import pictures as pictures_module
 from media_assets.media.pictures import StillLimits, open_picture
+from media_assets_tests.hostile.tiffs import tags_of, tiff
 from media_assets_tests.media import pictures
 
 
@@ -155,3 +156,36 @@ def test_global_state_of_pillow_is_left_alone() -> None:
         "assert Image.MAX_IMAGE_PIXELS == 89_478_485 and 'HEIF' not in Image.OPEN"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+IN_PLANES = {"t284": (3, 2), "t273": (4, (8, 72, 136)), "t279": (4, (64, 64, 64))}
+IN_TILES = {"t273": None, "t278": None, "t279": None, "t322": (3, 16), "t323": (3, 16)}
+
+
+@pytest.mark.parametrize(
+    ("size", "tags"),
+    [
+        ((8, 8), {}),
+        ((8, 8), {"t278": (4, 3), "t273": (4, (8, 80, 152)), "t279": (4, (72, 72, 48))}),
+        ((8, 4), {"t274": (3, 6)}),
+        ((8, 8), IN_PLANES),
+        ((24, 20), IN_TILES | {"t324": (4, (8,) * 4), "t325": (4, (768,) * 4)}),
+        ((8, 8), {"t278": (4, 2**32 - 1)}),
+    ],
+)
+def test_a_tiff_is_whole_when_strips_tiles_or_planes_cover_it(size: tuple[int, int], tags: dict[str, object]) -> None:
+    assert open_picture(tiff(tags_of(*size, **tags), bytes(900)), StillLimits()).mime == "image/tiff"
+
+
+@pytest.mark.parametrize(
+    ("size", "tags"),
+    [
+        ((8, 8), {"t278": (4, 3), "t273": (4, (8, 80)), "t279": (4, (72, 72))}),
+        ((8, 4), {"t278": (4, 1), "t274": (3, 6)}),
+        ((8, 8), IN_PLANES | {"t273": (4, (8, 72)), "t279": (4, (64, 64))}),
+        ((8, 8), IN_PLANES | {"t273": (4, 8), "t279": (4, 64)}),
+        ((24, 20), IN_TILES | {"t324": (4, (8,) * 3), "t325": (4, (768,) * 3)}),
+    ],
+)
+def test_a_tiff_is_cut_off_when_they_do_not(size: tuple[int, int], tags: dict[str, object]) -> None:
+    assert refused(tiff(tags_of(*size, **tags), bytes(900))).code is ErrorCode.TRUNCATED

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import random
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from media_assets.media.still import (
     read_still,
 )
 from media_assets.media.tensors import TensorSpec, make_tensor, tensor_shape
+from media_assets_tests.examples import few
 from media_assets_tests.media import pictures
 from media_assets_tests.media.pictures import (
     AWKWARD,
@@ -448,3 +451,70 @@ def test_tensors_are_at_least_as_good_as_pillows_draft_and_bicubic() -> None:
     assert np.mean(ours) >= np.mean(gate) - 0.1
     assert min(ours) >= min(gate) - 0.1
     assert min(gate) > 30
+
+
+# ---------------------------------------------------------------------------------------------- what a PNG hides
+
+
+def rebuilt(*chunks: bytes) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "code"),
+    [
+        (zlib.compress(bytes(73 * 9)), ErrorCode.TRUNCATED),  # nine rows of seventeen, and a proper end
+        (zlib.compress(bytes(73 * 17))[:-9], ErrorCode.TRUNCATED),
+        (b"nonsense" * 30, ErrorCode.CORRUPT),
+        (zlib.compress((b"\x09" + bytes(72)) * 17), ErrorCode.CORRUPT),  # no such filter
+    ],
+    ids=["rows-missing", "cut", "nonsense", "filter-9"],
+)
+def test_a_png_with_damaged_pixels_is_refused_though_its_checksums_are_right(pixels: bytes, code: ErrorCode) -> None:
+    header = pictures.png_chunk(b"IHDR", struct.pack(">IIBBBBB", 24, 17, 8, 2, 0, 0, 0))
+    end = pictures.png_chunk(b"IEND", b"")
+    exif = pictures.png_chunk(b"eXIf", exif_bytes(1)[6:])
+    for extra in ((), (exif,)):
+        with pytest.raises(ItemError) as caught:
+            read_still(rebuilt(header, *extra, pictures.png_chunk(b"IDAT", pixels), end), StillRequest())
+        assert caught.value.code is code
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_is_applied() -> None:
+    png = save(Image.fromarray(np.rot90(pictures.make_marked())), "PNG")
+    late = png[:-12] + pictures.png_chunk(b"eXIf", exif_bytes(6)[6:]) + png[-12:]
+    assert quarters(frame_of(late)[2]) == "RGBK"
+
+
+def test_a_palette_picture_without_a_palette_is_refused() -> None:
+    header = pictures.png_chunk(b"IHDR", struct.pack(">IIBBBBB", 24, 17, 8, 3, 0, 0, 0))
+    pixels = pictures.png_chunk(b"IDAT", zlib.compress(bytes(25 * 17)))
+    with pytest.raises(ItemError) as caught:
+        read_still(rebuilt(header, pixels, pictures.png_chunk(b"IEND", b"")), StillRequest())
+    assert caught.value.code is ErrorCode.CORRUPT
+
+
+# ---------------------------------------------------------------------------------------------- properties
+
+
+@few(25)
+@given(
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    seed=st.integers(0, 999),
+    orientation=st.none() | st.integers(1, 8),
+    hint=st.sampled_from([None, 0, 90, 180, 270]),
+)
+def test_every_turn_is_undone_exactly_once(
+    size: tuple[int, int], seed: int, orientation: int | None, hint: int | None
+) -> None:
+    """PNGs are lossless, so the frame is the picture itself, pixel for pixel, or turned by the hint alone."""
+    upright = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+    stored = Image.fromarray(upright)
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}.get(orientation or 1)
+    if undo is not None:
+        stored = stored.transpose(Image.Transpose(undo))
+    options = {} if orientation is None else {"exif": exif_bytes(orientation)}
+    frame, _, pixels = frame_of(save(stored, "PNG", **options), rotation_degrees=hint)
+    turns = 0 if (orientation or 1) != 1 else (hint or 0) // 90
+    assert (pixels == np.rot90(upright, turns)).all()
+    assert frame.turned_degrees == -90 * turns % 360

@@ -18,6 +18,7 @@ from media_assets.media.tensors import (
     stored_array,
     tensor_shape,
 )
+from media_assets_tests.examples import few
 from media_assets_tests.media.pictures import make_photo
 
 IMAGENET = NORMALIZATIONS["imagenet"]
@@ -183,3 +184,34 @@ def test_every_picture_gives_its_shape(width: int, height: int, fit: str, size: 
     assert len(tensor) == size[0] * size[1] * 3
     if fit == "crop":
         assert set(tensor) == {77}
+
+
+MEANS = st.tuples(*[st.floats(-1, 2, width=32)] * 3)
+STDS = st.tuples(*[st.floats(0.0625, 4, width=32)] * 3)
+
+
+@few(30)
+@given(mean=MEANS, std=STDS, seed=st.integers(0, 999), layout=st.sampled_from(["hwc", "chw"]))
+def test_what_is_stored_is_within_half_a_step_of_what_was_meant(
+    mean: tuple[float, float, float], std: tuple[float, float, float], seed: int, layout: str
+) -> None:
+    """A step of uint8 is 1/255 before, and 1/255/std after normalization."""
+    meant = np.random.default_rng(seed).random((4, 4, 3))
+    pixels = np.rint(meant * 255).astype(np.uint8)
+    by_definition = (meant - mean) / std
+    half_a_step = 0.5 / 255 / np.asarray(std) + 1e-5
+    results = {}
+    for dtype in ("uint8", "float32", "float16"):
+        spec = TensorSpec(
+            size=(4, 4),
+            resize_shorter_px=4,
+            mean=mean,
+            std=std,
+            dtype=dtype,
+            layout=layout,  # type: ignore[arg-type]
+        )
+        results[dtype] = normalized(spec, pixels)
+    assert (np.abs(results["uint8"] - by_definition) <= half_a_step).all()
+    scale = np.abs(results["uint8"]) + 1
+    assert (np.abs(results["float32"] - results["uint8"]) <= 1e-5 * scale).all()
+    assert (np.abs(results["float16"] - results["uint8"]) <= 2**-11 * np.abs(results["uint8"]) + 1e-5 * scale).all()

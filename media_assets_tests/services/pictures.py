@@ -67,7 +67,7 @@ class _Studio:
 
     def batch(self) -> None:
         """A batch's counts, with its contact sheet open."""
-        with self._page(screens.asset_page("raw/media", "partitions", partition=_batch(1)), 900) as page:
+        with self._page(screens.asset_page("raw/media", "partitions", partition=_batch(1)), 880) as page:
             page.get_by_text("[Show Markdown]").wait_for()
             screens.metadata_picture(page, "items")
             self._shoot(page, "batch")

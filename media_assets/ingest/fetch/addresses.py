@@ -222,7 +222,8 @@ def _parsed(url: str) -> URL:
     """The URL for the HTTP client: byte for byte where that is safe (signed URLs), else quoted."""
     try:
         parsed = URL(url, encoded=True) if _SENDABLE.fullmatch(url) else URL(url)
-        _ = parsed.raw_host, parsed.port  # read lazily, and refused only then
+        # read lazily, and refused only then; the client asks for the decoded host as well (punycode may be none)
+        _ = parsed.raw_host, parsed.host, parsed.port
     except ValueError as error:
         raise _refused(url, f"it cannot be read ({type(error).__name__})") from None
     return parsed

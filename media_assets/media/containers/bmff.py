@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from media_assets.errors import ErrorCode, ItemError
 from media_assets.media.containers.structure import Structure, check_parts, truncated
 
 _C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _SRGB_PRIMARIES = frozenset({1, 2})
 _SRGB_TRANSFERS = frozenset({1, 2, 4, 5, 6, 13, 14, 15})
 """ITU-T H.273 code points that are sRGB, close to it, or unspecified."""
+
+_TOP_KINDS = frozenset(
+    {b"ftyp", b"meta", b"mdat", b"idat", b"moov", b"moof", b"free", b"skip", b"uuid", b"jumb", b"mpvd", b"sefd"}
+)
+"""What a file is made of at its top level: one of these that does not end was cut off, anything else is a tail."""
 
 
 class _Box(NamedTuple):
@@ -26,9 +32,10 @@ def examine_bmff(data: bytes) -> Structure:
     file that turns only its thumbnail is taken for one that turns itself.
 
     Raises:
-        ItemError: TRUNCATED where a box reaches beyond the end of the file.
+        ItemError: TRUNCATED where a box reaches beyond the end of the file. Bytes behind the picture that are no
+            box at all are passed over, as in other formats.
     """
-    top = list(_boxes(data, 0, len(data)))
+    top = _top_boxes(data)
     properties = [p for box in top if box.kind == b"meta" for p in _properties(data, box)]
     angles = [data[p.start] & 3 for p in properties if p.kind == b"irot" and p.end > p.start]
     mirrors = any(p.kind == b"imir" for p in properties)
@@ -39,6 +46,20 @@ def examine_bmff(data: bytes) -> Structure:
         swaps_sides=any(angle % 2 for angle in angles),
         has_foreign_colour=_has_foreign_colour(data, properties),
     )
+
+
+def _top_boxes(data: bytes) -> list[_Box]:
+    """The boxes of the file itself, up to its end, or to bytes behind a whole picture that are no box."""
+    found: list[_Box] = []
+    try:
+        for box in _boxes(data, 0, len(data)):
+            found.append(box)
+    except ItemError as error:
+        end = found[-1].end if found else 0
+        is_whole = {box.kind for box in found} >= {b"meta", b"mdat"} and data[end + 4 : end + 8] not in _TOP_KINDS
+        if error.code is not ErrorCode.TRUNCATED or not is_whole:
+            raise
+    return found
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[_Box]:

@@ -17,7 +17,8 @@ class Structure(msgspec.Struct, frozen=True, kw_only=True):
     `n_frames` is exact up to the cap that the walk was given, and cap + 1 beyond it. `is_bare` means that the
     file holds nothing but one picture: no metadata, no trailing bytes. `turns_itself` means that the
     container carries a turn that its decoder applies. `has_foreign_colour`: it declares primaries or a
-    transfer curve, outside of any ICC profile, that differ from sRGB and that no decoder here applies.
+    transfer curve, outside of any ICC profile, that differ from sRGB and that no decoder here applies. `exif`:
+    the block of a container where Pillow finds it only by decoding the picture.
     """
 
     width_px: int | None = None
@@ -29,6 +30,7 @@ class Structure(msgspec.Struct, frozen=True, kw_only=True):
     turns_itself: bool = False
     swaps_sides: bool = False
     has_foreign_colour: bool = False
+    exif: bytes | None = None
 
 
 def truncated(what: str) -> ItemError:

@@ -111,15 +111,16 @@ class _LoopThread:
 
 
 class HostileServer(_LoopThread):
-    """Serves `routes` (path to behaviour) on 127.0.0.1; notes every request in `seen` and counts connections."""
+    """Serves `routes` (path to behaviour) on a loopback address; notes requests in `seen` and counts connections."""
 
-    def __init__(self, routes: dict[str, Route] | None = None) -> None:
+    def __init__(self, routes: dict[str, Route] | None = None, host: str = "127.0.0.1") -> None:
         super().__init__()
         self.routes: dict[str, Route] = dict(routes or {})
         self.seen: list[Exchange] = []
         self.hits: Counter[str] = Counter()
         self.n_connections = 0
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.host = host
+        self._socket = socket.create_server((host, 0), backlog=256)
         self.port: int = self._socket.getsockname()[1]
 
     def __enter__(self) -> HostileServer:
@@ -137,7 +138,7 @@ class HostileServer(_LoopThread):
 
     def url(self, path: str) -> str:
         """Where a path is served."""
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"http://{self.host}:{self.port}{path}"
 
     def _sockets(self) -> list[socket.socket]:
         return [self._socket]
@@ -162,21 +163,24 @@ class HostileServer(_LoopThread):
 
 
 class Tripwire(_LoopThread):
-    """Listens on 127.0.0.1 and, where there is IPv6, on ::1 at the same port; counts who connects, answers 200."""
+    """Listens on 127.0.0.1 and, where there is IPv6, on ::1 at the same port; counts who connects, answers 200.
 
-    def __init__(self) -> None:
+    `more_hosts` are further loopback addresses to listen on.
+    """
+
+    def __init__(self, *more_hosts: str) -> None:
         super().__init__()
         self.n_connections = 0
         self._v4 = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._v4.getsockname()[1]
-        self._listening = [self._v4]
+        self._listening = [self._v4, *(socket.create_server((host, self.port)) for host in more_hosts)]
         with suppress(OSError):
             self._listening.append(socket.create_server(("::1", self.port), family=socket.AF_INET6))
 
     @property
     def has_ipv6(self) -> bool:
         """Whether ::1 is listened on, too."""
-        return len(self._listening) == 2
+        return self._listening[-1].family == socket.AF_INET6
 
     def __enter__(self) -> Tripwire:
         self._start()

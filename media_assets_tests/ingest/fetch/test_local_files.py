@@ -10,8 +10,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from media_assets.errors import ErrorCode
+from media_assets.errors import ErrorCode, ItemError
 from media_assets.ingest.fetch import local_files
 from media_assets.ingest.fetch.body import Body
 from media_assets.ingest.fetch.fetch_all import FetchRequest
@@ -183,3 +185,45 @@ def test_no_handle_is_left_open(folder: Path) -> None:
         code(uri(folder / "none"), local_roots=(folder,))
         fetched(uri(folder / "a.jpg"), local_roots=(folder,))
     assert n_handles() <= before + 1
+
+
+ROOT = Path("/srv/photos")
+_PARTS = st.sampled_from(
+    [
+        "/",
+        "//",
+        ".",
+        "..",
+        "%2e%2e",
+        "%2F",
+        "%00",
+        "srv",
+        "photos",
+        "srv/photos/",
+        "a.jpg",
+        "\\",
+        "?",
+        "#",
+        "~",
+        "\udcff",
+        "é",
+    ]
+)
+
+
+@given(st.one_of(st.text(max_size=60), st.lists(_PARTS, max_size=9).map("".join)).map(lambda rest: f"file:{rest}"))
+def test_a_uri_names_a_file_below_its_root_or_is_refused(uri: str) -> None:
+    try:
+        names = local_files.path_components(uri, (ROOT,))
+    except ItemError as error:
+        code = error.code
+    except UnicodeEncodeError:
+        assert any("\ud800" <= c <= "\udfff" and not "\udc80" <= c <= "\udcff" for c in uri)
+        return
+    else:
+        assert names[:2] == [b"srv", b"photos"]
+        assert len(names) > 2
+        assert not {b"", b".", b".."} & set(names)
+        assert not any(b"/" in name or b"\0" in name for name in names)
+        return
+    assert code is ErrorCode.URL_REFUSED

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import random
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from media_assets.errors import PlanRefused
 from media_assets.ingest.open_images.layout import find_files
 from media_assets.ingest.open_images.reader import missing_files, read_image_ids, read_open_images
 from media_assets.ingest.planned import PlannedItem, RejectedRow
+from media_assets.lake.delta import Lake
+from media_assets.lake.location import LakeLocation
+from media_assets_tests.examples import few
+from media_assets_tests.hostile.mutations import mutated_text
 from media_assets_tests.ingest.open_images_files import (
     CLASSES,
     LICENCE,
@@ -20,6 +28,7 @@ from media_assets_tests.ingest.open_images_files import (
     image_id,
     small_split,
 )
+from media_assets_tests.ingest.test_planning import Registry, manifest, plan
 
 
 def split_up(rows):
@@ -320,3 +329,46 @@ def test_nothing_is_left_behind_when_reading_stops_early(tmp_path):
     assert any(Path(spool).iterdir())
     rows.close()
     assert not any(Path(spool).iterdir())
+
+
+PIECES = (
+    ",",
+    '"',
+    '""',
+    "\n",
+    "\r\n",
+    "\0",
+    "\ufeff",
+    "é",
+    '"a\n',
+    "0.0",
+    "90",
+    "nan",
+    "x" * 70,
+    "validation",
+    "train",
+)
+
+
+@few(10)
+@given(st.integers(0, 10**6), st.integers(1, 7))
+@example(0, 1)
+def test_any_list_is_planned_whole_and_planning_it_again_changes_nothing(seed: int, batch_size: int) -> None:
+    noise = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        files, registry = OpenImagesFiles(Path(folder)), Registry()
+        path = files.images(Row(image_id(n), title=TITLES[n % len(TITLES)]) for n in (*range(9), 3))
+        header, _, rows = path.read_text("utf-8").partition("\n")
+        for _ in range(noise.randrange(4)):
+            rows = mutated_text(rows, PIECES, noise)
+        path.write_bytes(f"{header}\n{rows}".encode("utf-8", "surrogatepass"))
+        lake = Lake(LakeLocation(str(Path(folder) / "lake")))
+        first = plan(lake, registry, read_open_images(Path(folder), "validation"), batch_size, uri_prefix=None)
+        assert first.n_read == first.n_planned + first.n_already_planned + first.n_rejected
+        before = manifest(lake)
+        assert before.height == first.n_planned == before["item_key"].n_unique()
+        assert set(before["batch_id"]) == set(first.batch_ids) == set(registry.partitions)
+        again = plan(lake, registry, read_open_images(Path(folder), "validation"), batch_size, uri_prefix=None)
+        assert (again.n_planned, again.n_read, again.n_rejected) == (0, first.n_read, first.n_rejected)
+        assert again.batch_ids == again.registered == ()
+        assert manifest(lake).equals(before)

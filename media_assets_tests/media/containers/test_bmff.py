@@ -72,3 +72,20 @@ def test_boxes_without_end_are_refused() -> None:
 
 def test_a_box_smaller_than_its_head_ends_the_walk() -> None:
     assert examine_bmff(b"\0\0\0\4meta" + bytes(20)).bit_depth is None
+
+
+@pytest.mark.parametrize("name", ["heic", "avif"])
+def test_bytes_behind_the_picture_that_are_no_box_are_passed_over(name: str) -> None:
+    for tail in (b"PK\3\4 an archive behind it", b"\xff" * 40):
+        assert examine_bmff(awkward(name) + tail) == examine_bmff(awkward(name))
+
+
+def test_a_box_that_was_cut_off_is_no_tail() -> None:
+    data = awkward("heic")
+    for tail in (struct.pack(">I", 99) + b"free", struct.pack(">I", 99) + b"mdat" + bytes(9)):
+        with pytest.raises(ItemError) as caught:
+            examine_bmff(data + tail)
+        assert caught.value.code is ErrorCode.TRUNCATED
+    with pytest.raises(ItemError) as caught:  # nothing is whole before it
+        examine_bmff(box(b"ftyp", b"heic\0\0\0\0") + b"PK\3\4 an archive")
+    assert caught.value.code is ErrorCode.TRUNCATED

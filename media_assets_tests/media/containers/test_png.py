@@ -1,13 +1,16 @@
 """PNGs are walked and summed; our own are lossless, bare and the same every time."""
 
 import io
+import zlib
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from media_assets.errors import ErrorCode, ItemError
-from media_assets.media.containers.png import encode_png, examine_png
+from media_assets.media.containers.png import encode_png, examine_png, prove_png
+from media_assets_tests.hostile import pngs
 from media_assets_tests.media import pictures
 from media_assets_tests.media.pictures import make_photo, make_png, png_chunk
 
@@ -71,3 +74,54 @@ def test_damage_is_told_apart() -> None:
 def test_chunks_without_end_are_refused() -> None:
     png = make_png()
     assert refused(png[:33] + png_chunk(b"tEXt", b"") * 100_001 + png[33:]) is ErrorCode.CORRUPT
+
+
+@pytest.mark.parametrize("is_interlaced", [False, True])
+@pytest.mark.parametrize("size", [(24, 17), (1, 1), (3, 2), (1, 40), (40, 1)])
+def test_pixels_are_whole_in_every_kind_of_png(size: tuple[int, int], is_interlaced: bool) -> None:
+    for colour_type, depths in pngs.DEPTHS.items():
+        for depth in depths:
+            prove_png(pngs.made(colour_type, depth, size, is_interlaced=is_interlaced))
+
+
+@pytest.mark.parametrize("is_interlaced", [False, True])
+def test_a_row_that_is_not_there_is_missed(is_interlaced: bool) -> None:
+    good = pngs.made(2, 8, (24, 17), is_interlaced=is_interlaced)
+    taller = pngs.png(pngs.header(24, 18, interlace=int(is_interlaced)), good[33:])
+    with pytest.raises(ItemError) as caught:
+        prove_png(taller)
+    assert caught.value.code is ErrorCode.TRUNCATED
+
+
+def test_pixels_that_are_not_compressed_are_refused() -> None:
+    with pytest.raises(ItemError) as caught:
+        prove_png(pngs.png(pngs.header(24, 17), png_chunk(b"IDAT", b"nonsense" * 9), pngs.END))
+    assert caught.value.code is ErrorCode.CORRUPT
+
+
+def test_no_more_is_unpacked_than_the_picture_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked = []
+
+    class Counting:
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        def decompress(self, data: bytes, max_length: int) -> bytes:
+            unpacked.append(len(made := self._inner.decompress(data, max_length)))
+            return made
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+    bomb = pngs.png(pngs.header(24, 17), png_chunk(b"IDAT", zlib.compress(bytes(30_000_000), 9)), pngs.END)
+    made = zlib.decompressobj
+    monkeypatch.setattr(zlib, "decompressobj", lambda: Counting(made()))
+    prove_png(bomb)
+    assert sum(unpacked) <= 2**22
+
+
+def test_exif_is_found_on_either_side_of_the_pixels() -> None:
+    png, chunk = make_png(), png_chunk(b"eXIf", b"block")
+    assert examine_png(png[:33] + chunk + png[33:]).exif == b"block"
+    assert examine_png(png[:-12] + chunk + png[-12:]).exif == b"block"
+    assert examine_png(png).exif is None
