@@ -122,7 +122,7 @@ def plan_folder(directory: Path, batch_size: int, as_json: bool) -> None:
 @_as_json
 def materialize(batch_glob: str, selection: tuple[str, ...], again: bool, refetch: bool, as_json: bool) -> None:
     """Materialize planned batches through Dagster, in this process."""
-    from media_assets.defs.runs import done_batches, matching_batches, stages_selected
+    from media_assets.defs.runs import done_batches, matching_batches, stages_selected, statistics_are_behind
 
     output = Output(as_json)
     settings = _settings()
@@ -134,7 +134,8 @@ def materialize(batch_glob: str, selection: tuple[str, ...], again: bool, refetc
             done = done_batches(settings.open_lake(), stages)
             batches = [batch for batch in batches if batch not in done]
         results = launcher.materialize(batches, stages, refetch=refetch)
-        if any(result.success for result in results) and not selection:
+        is_new = any(result.success for result in results)
+        if not selection and (is_new or (not results and statistics_are_behind(settings.open_lake()))):
             results.append(launcher.measure_statistics())
     nothing = f"Nothing to do: every batch matching {batch_glob!r} is done (see --again)."
     _show_runs(settings, results, output, nothing)

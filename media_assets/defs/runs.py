@@ -26,7 +26,7 @@ from media_assets.lake.overview import item_counts
 from media_assets.lake.publications import Publications
 from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
 from media_assets.stages.workbench import Progress, no_progress
-from media_assets.tables import ITEM_STATUS, TENSORS_STATISTICS
+from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES, TENSORS_STATISTICS
 from media_assets.tables.columns import Status
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -77,11 +77,12 @@ class Launcher:
     def materialize(
         self, batch_ids: Sequence[str], stages: Sequence[Stage] = IMAGE_STAGES, *, refetch: bool = False
     ) -> list[RunResult]:
-        """Materialize stages of batches; neighbouring batches share a run.
+        """Materialize stages of batches; neighbouring batches share a run. With nothing to do, dead runs are told too.
 
         Raises:
             SetupError: a batch is not a registered partition.
         """
+        fail_dead_runs(self.instance)
         return [self._run(keys, stages, {"refetch": refetch}) for keys in self._grouped(batch_ids)]
 
     def replay(self, items: Mapping[str, Sequence[str]]) -> list[RunResult]:
@@ -186,6 +187,13 @@ def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
     counts = rows.group_by("batch_id").len()
     complete = {batch_id for batch_id, n in counts.iter_rows() if n == len(names)}
     return complete - Publications.of(lake.location).unfinished()
+
+
+def statistics_are_behind(lake: Lake) -> bool:
+    """Whether `tensors/statistics` counts other tensors than there are: a run was killed before it measured them."""
+    there = lake.scan(TENSORS_IMAGES).group_by("spec").len("n").collect()
+    counted = lake.scan(TENSORS_STATISTICS).select("spec", "n_tensors").unique().collect()
+    return dict(there.iter_rows()) != dict(counted.iter_rows())
 
 
 def _first_error(result: dg.ExecuteInProcessResult) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 import dagster as dg
 
 from media_assets.defs.partitions import BATCHES
+from media_assets.defs.runs import statistics_are_behind
 from media_assets.errors import ErrorCode
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
@@ -102,6 +103,7 @@ class History:
     kinds: list[str] = field(default_factory=list)
     orphans: bool = False
     unfinished_runs: int = 0
+    counted: bool = True  # whether the statistics speak of every tensor
     partitions: list[str] = field(default_factory=list)
     failure: str = ""
     missed: list[str] = field(default_factory=list)
@@ -159,6 +161,7 @@ class _Player:
         except Exception as error:
             history.failure = f"{type(error).__name__}: {error}"
             return history
+        history.counted = not statistics_are_behind(Lake(LakeLocation(str(home.lake))))
         history.lost, history.twice = verdict.lost, verdict.twice
         history.verdict = "" if verdict.is_clean else str(verdict)
         with home.instance() as instance:
@@ -215,6 +218,7 @@ def _tell(history: History, result: Result) -> None:
     result.promise("tables equal those of a clean run", holds=not history.verdict, case=f"{told}: {history.verdict}")
     result.promise("no worker outlives its run", holds=not history.orphans, case=told)
     if not history.failure:
+        result.promise("statistics count every tensor", holds=history.counted, case=told)
         result.promise("no run stays open in Dagster", holds=history.unfinished_runs == 0, case=told)
         is_whole = len(history.partitions) == len(set(history.partitions)) == N_BATCHES
         result.promise("every batch is one partition", holds=is_whole, case=f"{told}: {history.partitions}")
