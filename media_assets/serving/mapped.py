@@ -8,6 +8,7 @@ into a scratch file of the same form. Not here: which files there are and what t
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import struct
 import tempfile
@@ -26,6 +27,12 @@ _MAX_PAGE_HEADER_BYTES = 4096
 _ROWS_AT_ONCE = 64  # decoded together: bounds the memory of the fallback
 
 Starts = npt.NDArray[np.int64]
+
+
+_DONTNEED = 4  # MADV_DONTNEED, on Linux and macOS
+_madvise = getattr(ctypes.CDLL(None), "madvise", None)
+if _madvise is not None:
+    _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 class NotMappedError(ValueError):
@@ -71,6 +78,11 @@ class ValueBuffer:
         """
         self.require(start, n_bytes)
         return self.content[start : start + n_bytes]
+
+    def release(self) -> None:
+        """Take the pages read so far out of this process's memory. They stay in the kernel's cache; views stay good."""
+        if _madvise is not None:
+            _madvise(self.content.ctypes.data, len(self.content), _DONTNEED)
 
 
 def map_file(path: Path) -> pa.Buffer:

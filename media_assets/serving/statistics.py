@@ -32,6 +32,9 @@ from media_assets.serving.mapped import NotMappedError, decoded_values
 from media_assets.serving.normalization import MeanStd, unit_range
 from media_assets.tables import TENSORS_STATISTICS
 
+_ROWS_MAPPED = 256
+"""Mapped files count as memory page by page as they are read; so many rows are kept at a time."""
+
 
 def measure_statistics(
     lake: Lake | str | Path,
@@ -97,7 +100,9 @@ def _tensors(table: TensorTable, file: DataFile) -> Iterator[tuple[Form, npt.NDA
         except NotMappedError:
             yield from _decoded(parquet, rows)
             return
-    for number, start in zip(rows.form_numbers.tolist(), starts.tolist(), strict=True):
+    for place, (number, start) in enumerate(zip(rows.form_numbers.tolist(), starts.tolist(), strict=True)):
+        if place % _ROWS_MAPPED == 0:
+            buffer.release()
         form = rows.forms[number]
         yield form, buffer.value(start, form.n_bytes).view(form.stored_type).reshape(form.shape)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,21 @@ def test_a_place_outside_the_file_holds_no_value(tmp_path: Path) -> None:
     assert [buffer.length_before(start) for start in (-1, 3, 101)] == [-1, -1, -1]
     with pytest.raises(ContractBroken):
         buffer.value(1000, 4)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what is resident")
+def test_pages_that_were_read_are_given_back_when_released(tmp_path: Path) -> None:
+    path = tmp_path / "values"
+    path.write_bytes(bytes(range(256)) * 40_000)  # 10 MB
+    buffer = ValueBuffer(path)
+    before = int(buffer.content.astype(np.int64).sum())
+    assert resident_bytes(path) > 9_000_000
+    buffer.release()
+    assert resident_bytes(path) < 1_000_000
+    assert int(buffer.content.astype(np.int64).sum()) == before
+
+
+def resident_bytes(path: Path) -> int:
+    """How much of a mapped file counts as memory of this process."""
+    _, _, mapping = Path("/proc/self/smaps").read_text().partition(str(path))
+    return int(mapping.partition("Rss:")[2].split()[0]) * 1024
