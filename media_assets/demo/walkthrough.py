@@ -6,6 +6,7 @@ Nothing here is special to the demo but its source: a sample set in the real Ope
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,17 +136,17 @@ class _Demo:
 
     def say_what_next(self, root: Path, sheets: list[Path], seconds: float) -> None:
         """Where to go from here."""
-        here = f"MEDIA_ASSETS_LAKE={root}/lake DAGSTER_HOME={root}/dagster_home"
         self.output.say(f"Done in {seconds:.0f} s. Look at:")
         for sheet in sheets:
-            self.output.say(f"  {sheet}   (failed items are marked)")
-        self.output.say("Then try, with .venv/bin on the PATH:")
+            self.output.say(f"  {_shown(sheet)}   (failed items are marked)")
+        self.output.say("Then try:")
         for command in (
+            f'export MEDIA_ASSETS_LAKE={_shown(root / "lake")} PATH="{_shown(Path(sys.executable).parent)}:$PATH"',
             "media-assets dead-letters list",
             'media-assets query "SELECT mime, count(*) AS n FROM raw.media GROUP BY mime ORDER BY n DESC"',
             "make dev   # the same lake in the Dagster UI: asset graph, batches, thumbnails, checks",
         ):
-            self.output.say(f"  {here} {command}")
+            self.output.say(f"  {command}")
 
     @contextmanager
     def _launcher(self) -> Iterator[Launcher]:
@@ -157,6 +158,12 @@ class _Demo:
         for result in results:
             if not result.success:
                 raise SetupError(f"Expected the run over {result.batch_ids} to succeed, got: {result.error}")
+
+
+def _shown(path: Path) -> str:
+    """A path as a person would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _fresh(directory: Path) -> Path:
