@@ -180,11 +180,18 @@ def _with_bytes(
 def _already_fetched(
     entry: Entry, past: Past, journal: Mapping[str, JournalEntry], blob_size: Callable[[str], int | None]
 ) -> KeptBytes | None:
-    written = journal.get(entry.key)
-    if written is not None and written.uri == entry.item["uri"] and blob_size(written.media_id) == written.size_bytes:
-        return KeptBytes(written.media_id, written.media_id, written.size_bytes, written.fetched_at)
     status = past.status(RAW, entry.key)
-    if status is None or status["blob"] is None or not _bytes_were_good(status):
+    were_refused = status is not None and not _bytes_were_good(status)
+    written = journal.get(entry.key)
+    if (
+        written is not None
+        and written.uri == entry.item["uri"]
+        and blob_size(written.media_id) == written.size_bytes
+        # A run that was killed while it asked again may have got the very bytes that were refused before.
+        and not (were_refused and status is not None and status["blob"] == written.media_id)
+    ):
+        return KeptBytes(written.media_id, written.media_id, written.size_bytes, written.fetched_at)
+    if status is None or status["blob"] is None or were_refused:
         return None
     return _from_blob(status["blob"], blob_size, entry, past)
 

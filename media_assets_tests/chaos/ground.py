@@ -13,6 +13,7 @@ from typing import Any
 from media_assets.engine.map_items import Engine, InProcessEngine, ProcessPoolEngine
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake, Provenance
+from media_assets.lake.journal import FetchJournal
 from media_assets.lake.location import LakeLocation
 from media_assets.lake.publications import Publications
 from media_assets.stages.images import read_batch
@@ -142,12 +143,23 @@ def judge(root: Path, clean: Tables) -> Verdict:
         strange += (got - want).total()
         keys = lake.scan(contract).select(contract.primary_key).collect()
         twice += keys.height - keys.n_unique()
-    journals = location.path / "journals"
-    left = [f"journal {path.name}" for path in journals.glob("*")] if journals.is_dir() else []
+    left = [f"journal of {batch_id}" for batch_id in lake.partition_values(MANIFEST) if _owes(lake, batch_id)]
     left += [f"publication of {batch_id}" for batch_id in Publications.of(location).unfinished()]
     return Verdict(
         lost, twice, strange, tuple(unreconciled(lake)), len(missing_blobs(lake, BlobStore.at(location))), tuple(left)
     )
+
+
+def _owes(lake: Lake, batch_id: str) -> bool:
+    """Whether a batch's journal names bytes that its statuses do not.
+
+    One that names the same was left by a run that was killed while it fetched a finished batch again: it costs nothing
+    and the next reading of the batch clears it.
+    """
+    entries = FetchJournal.of(lake.location, batch_id).entries()
+    where = {"stage": ["raw.media"], "batch_id": [batch_id]}
+    known = dict(lake.scan(ITEM_STATUS, where).select("item_key", "blob").collect().iter_rows())
+    return any(known.get(key) != entry.media_id for key, entry in entries.items())
 
 
 def unreconciled(lake: Lake) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 
 from media_assets.defs.runs import done_batches
 from media_assets.lake.delta import Provenance
+from media_assets.lake.journal import FetchJournal
 from media_assets.lake.publications import Publications
 from media_assets.stages.stage import IMAGE_STAGES, TENSORS
 from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, RAW_MEDIA, TENSORS_IMAGES
@@ -67,7 +68,6 @@ def test_nothing_stored_is_downloaded_again_when_killed_in_the_middle(
     run_until_killed(case, "after journal", "4")
     stored = set((case.bench.lake.location.path / "journals").glob("*.jsonl"))
     assert stored, "the journal outlives the process"
-    from media_assets.lake.journal import FetchJournal
 
     kept = set(FetchJournal.of(case.bench.lake.location, "test.0001").entries())
     assert len(kept) == 4
@@ -133,3 +133,16 @@ def test_a_replay_asks_the_source_again_when_the_run_before_was_killed_in_its_la
     shelf.files["cut.jpg"] = make_jpeg(9, SIZE)  # the source was mended
     case.run(retry=["cut.jpg"])
     assert case.statuses()["cut.jpg"] == "accepted"
+
+
+def test_refused_bytes_are_not_opened_again_when_a_killed_run_had_fetched_them_once_more(
+    make_case: Callable[[str], Case], shelf: Shelf
+) -> None:
+    case = make_case("lake")
+    case.run()
+    run_until_killed(case, "after journal", "1", "cut.jpg")  # a replay that got the same truncated bytes, and died
+    assert FetchJournal.of(case.bench.lake.location, BATCH).entries()
+    shelf.files["cut.jpg"] = make_jpeg(9, SIZE)  # the source was mended
+    case.run(retry=["cut.jpg"])
+    assert case.statuses()["cut.jpg"] == "accepted"
+    assert FetchJournal.of(case.bench.lake.location, BATCH).entries() == {}
