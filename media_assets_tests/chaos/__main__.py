@@ -65,7 +65,7 @@ def _run(name: str, options: Options, directory: Path | None) -> Result:
 def _document(results: list[Result], arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": "make chaos" if not sys.argv[1:] else f"python -m media_assets_tests.chaos {' '.join(sys.argv[1:])}",
+        "command": _command(arguments),
         "machine": machine(),
         "seed": arguments.seed,
         "summary": {
@@ -80,6 +80,14 @@ def _document(results: list[Result], arguments: argparse.Namespace) -> dict[str,
         },
         "drills": {result.drill: result.document() for result in results},
     }
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """What says the same on any machine: where its folder lay is left out."""
+    drills = [word for drill in arguments.drill or () for word in ("--drill", drill)]
+    small = ["--small"] if arguments.small else []
+    words = [*drills, *small, "--seed", str(arguments.seed)]
+    return " ".join(["python -m media_assets_tests.chaos", *words])
 
 
 def _arguments() -> argparse.Namespace:
