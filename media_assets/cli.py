@@ -149,11 +149,11 @@ def status(batch_glob: str, as_json: bool) -> None:
     from fnmatch import fnmatchcase
 
     from media_assets.lake.overview import batch_overview
-    from media_assets.lake.publications import Publications
+    from media_assets.lake.publications import unfinished_publications
 
     lake, output = _settings().open_lake(), Output(as_json)
     rows = [row for row in batch_overview(lake).to_dicts() if fnmatchcase(row["batch_id"], batch_glob)]
-    half = sorted(key for key in Publications.of(lake.location).unfinished() if fnmatchcase(key, batch_glob))
+    half = sorted(key for key in unfinished_publications(lake.location) if fnmatchcase(key, batch_glob))
     output.table("Batches", rows, "Nothing is planned yet: media-assets plan …", {"half_published": half})
     if half:
         told = ", ".join(half)

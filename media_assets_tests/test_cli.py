@@ -184,6 +184,13 @@ def test_leftovers_are_counted_and_deleted_when_told_to(run: Run, tmp_path: Path
     assert not half.exists()
 
 
+def test_looking_leaves_nothing_behind_where_there_is_no_lake(run: Run, tmp_path: Path) -> None:
+    run("status")
+    run("dead-letters", "list")
+    run("query", "SELECT 1 AS one")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failure_is_told_on_stderr_and_by_the_exit_code(run: Run, tmp_path: Path) -> None:
     error = run("plan", "open-images", "--split", "validation", "--metadata", str(tmp_path), code=1)["error"]
     assert error["type"] == "PlanRefused"

@@ -23,7 +23,7 @@ from media_assets.defs.resources import Settings
 from media_assets.errors import SetupError
 from media_assets.lake.delta import Lake
 from media_assets.lake.overview import item_counts
-from media_assets.lake.publications import Publications
+from media_assets.lake.publications import unfinished_publications
 from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
 from media_assets.stages.workbench import Progress, no_progress
 from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES, TENSORS_STATISTICS
@@ -186,7 +186,7 @@ def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
     rows = lake.scan(ITEM_STATUS, {"stage": names}).select("batch_id", "stage").unique().collect()
     counts = rows.group_by("batch_id").len()
     complete = {batch_id for batch_id, n in counts.iter_rows() if n == len(names)}
-    return complete - Publications.of(lake.location).unfinished()
+    return complete - unfinished_publications(lake.location)
 
 
 def statistics_are_behind(lake: Lake) -> bool:

@@ -7,7 +7,6 @@ looked for in local lakes, where a power cut or a careless `rm` leaves them. Not
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -91,14 +90,8 @@ def damaged(location: LakeLocation, contract: TableContract, found: str) -> Tabl
 
 def _empty_commits(log: Path) -> list[int]:
     """Versions after the newest checkpoint whose commit file is empty: left by a power cut, never by a writer."""
-    commits: dict[int, int] = {}
-    checkpoint = -1
-    with os.scandir(log) as entries:
-        for entry in entries:
-            if (found := _LOG_FILE.fullmatch(entry.name)) is None:
-                continue
-            if found[2] == ".json":
-                commits[int(found[1])] = entry.stat().st_size
-            else:
-                checkpoint = max(checkpoint, int(found[1]))
-    return sorted(version for version, size in commits.items() if size == 0 and version > checkpoint)
+    found = [match for path in log.iterdir() if (match := _LOG_FILE.fullmatch(path.name))]
+    checkpoint = max((int(match[1]) for match in found if match[2] != ".json"), default=-1)
+    # of a long log only its end is looked at, so that opening a table does not cost more with every batch
+    recent = [match for match in found if match[2] == ".json" and int(match[1]) > checkpoint]
+    return sorted(int(match[1]) for match in recent if (log / match[0]).stat().st_size == 0)

@@ -47,23 +47,13 @@ def batch_overview(lake: Lake) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row") if rows else pl.DataFrame(schema=schema)
 
 
-_WORST_FIRST = (
-    Status.FAILED,
-    Status.CONVERTED,
-    Status.DUPLICATE,
-    Status.FILTERED,
-    Status.ERASED,
-    Status.ACCEPTED,
-)
-
-
 def item_counts(lake: Lake, batch_ids: Collection[str]) -> dict[str, dict[str, int]]:
     """Batch id → number of items by what became of them over all stages: the status that says most about an item.
 
     An item that was accepted as a file and failed as a frame counts as failed, once. Batches without a status are
     missing; every status is named.
     """
-    rank = {status.value: place for place, status in enumerate(_WORST_FIRST)}
+    rank = {status.value: status.rank for status in Status}
     statuses = lake.scan(ITEM_STATUS, {"batch_id": sorted(batch_ids)}) if batch_ids else lake.scan(ITEM_STATUS).head(0)
     worst = (
         statuses.select("batch_id", "item_key", pl.col("status").replace_strict(rank, return_dtype=pl.Int64))
@@ -74,9 +64,10 @@ def item_counts(lake: Lake, batch_ids: Collection[str]) -> dict[str, dict[str, i
         .collect()
     )
     counts: dict[str, dict[str, int]] = {}
+    named = {place: status for status, place in rank.items()}
     for batch_id, place, n in worst.iter_rows():
         of_batch = counts.setdefault(batch_id, {status.value: 0 for status in Status})
-        of_batch[_WORST_FIRST[place].value] = n
+        of_batch[named[place]] = n
     return counts
 
 

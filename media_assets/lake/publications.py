@@ -68,6 +68,13 @@ class Publications:
             yield from (entry["path"] for entry in page if entry["path"].startswith(prefix))
 
 
+def unfinished_publications(location: LakeLocation) -> set[str]:
+    """`Publications.unfinished` of a lake, for who only looks: where there is no lake yet, none is made."""
+    if location.is_local and not (location.path / _FOLDER).is_dir():
+        return set()
+    return Publications.of(location).unfinished()
+
+
 def _batch_of(name: str) -> str:
     return name.rsplit(".", 2)[0]
 

@@ -212,7 +212,7 @@ class TensorReader:
         return MiniBatchOrder(len(self), size, shuffle, seed, epoch, drop_last, rank, world_size)
 
     def _pass(self, order: MiniBatchOrder, reuse_buffer: bool) -> Iterator[MiniBatch]:
-        buffer = self._empty(min(order.size, len(order.numbers()))) if reuse_buffer else None
+        buffer = self._empty(min(order.size, len(self))) if reuse_buffer else None
         for numbers in order:
             x = self._filled(numbers, None if buffer is None else buffer[: len(numbers)])
             yield MiniBatch(numbers, self._rows.frame_ids(numbers), self._rows.batch_ids(numbers), x)

@@ -18,7 +18,7 @@ from media_assets.lake.delta import Provenance
 from media_assets.lake.journal import FetchJournal
 from media_assets.lake.location import STORE_ERRORS
 from media_assets.lake.parts import PartWriter
-from media_assets.lake.publications import Publications
+from media_assets.lake.publications import unfinished_publications
 from media_assets.media.contact_sheet import Cell
 from media_assets.stages.assemble import Assembly, StageRows
 from media_assets.stages.audit import (
@@ -32,7 +32,7 @@ from media_assets.stages.audit import (
 from media_assets.stages.commit import commit_batch
 from media_assets.stages.intake import Intake, read_manifest, read_past, take_in
 from media_assets.stages.outage import OutageGuard
-from media_assets.stages.pictures import caption_of, rank
+from media_assets.stages.pictures import caption_of
 from media_assets.stages.reading import BatchReader
 from media_assets.stages.report import BatchReport, StageReport
 from media_assets.stages.rows import Reading, tensor_row
@@ -40,6 +40,7 @@ from media_assets.stages.stage import IMAGE_STAGES, RAW, TENSORS, Stage
 from media_assets.stages.tensor_parts import TensorParts
 from media_assets.stages.workbench import ReadOptions, Workbench
 from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES
+from media_assets.tables.columns import Status
 
 
 def read_batch(
@@ -99,7 +100,7 @@ def code_versions(stages: Sequence[Stage], options: ReadOptions) -> dict[str, st
 
 def _whole_when_half_published(bench: Workbench, batch_id: str, options: ReadOptions) -> ReadOptions:
     """A replay leaves its neighbours as their statuses say they are; after a crash their rows may say otherwise."""
-    if options.retry_only is not None and batch_id in Publications.of(bench.lake.location).unfinished():
+    if options.retry_only is not None and batch_id in unfinished_publications(bench.lake.location):
         return replace(options, retry_only=None)
     return options
 
@@ -202,10 +203,10 @@ def _cells(stages: Sequence[StageRows], readings: dict[str, Reading], n_cells: i
     verdicts: dict[str, dict[str, Any]] = {}
     for row in (row for rows in stages for row in rows.statuses):
         before = verdicts.setdefault(row["item_key"], row)
-        if rank(row["status"]) < rank(before["status"]):
+        if Status(row["status"]).rank < Status(before["status"]).rank:
             verdicts[row["item_key"]] = row
     shown = [reading for reading in readings.values() if reading.key in verdicts]
-    shown.sort(key=lambda r: (rank(verdicts[r.key]["status"]), r.thumbnail is None, r.entry.position))
+    shown.sort(key=lambda r: (Status(verdicts[r.key]["status"]).rank, r.thumbnail is None, r.entry.position))
     for reading in shown[:n_cells]:
         verdict = verdicts[reading.key]
         yield Cell(reading.thumbnail, caption_of(verdict), verdict["status"])

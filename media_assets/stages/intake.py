@@ -181,17 +181,17 @@ def _already_fetched(
     entry: Entry, past: Past, journal: Mapping[str, JournalEntry], blob_size: Callable[[str], int | None]
 ) -> KeptBytes | None:
     status = past.status(RAW, entry.key)
-    were_refused = status is not None and not _bytes_were_good(status)
+    refused = status["blob"] if status is not None and not _bytes_were_good(status) else None
     written = journal.get(entry.key)
     if (
         written is not None
         and written.uri == entry.item["uri"]
         and blob_size(written.media_id) == written.size_bytes
         # A run that was killed while it asked again may have got the very bytes that were refused before.
-        and not (were_refused and status is not None and status["blob"] == written.media_id)
+        and written.media_id != refused
     ):
         return KeptBytes(written.media_id, written.media_id, written.size_bytes, written.fetched_at)
-    if status is None or status["blob"] is None or were_refused:
+    if status is None or status["blob"] in (None, refused):
         return None
     return _from_blob(status["blob"], blob_size, entry, past)
 

@@ -44,13 +44,13 @@ def _shown(lake: Lake, batch_id: str) -> Iterator[dict[str, Any]]:
     verdicts: dict[str, dict[str, Any]] = {}
     for row in statuses.iter_rows(named=True):
         before = verdicts.get(row["item_key"])
-        if before is None or rank(row["status"]) < rank(before["status"]):
+        if before is None or Status(row["status"]).rank < Status(before["status"]).rank:
             verdicts[row["item_key"]] = row
     blobs = dict(frames.iter_rows())
     of_bytes = {
         row["blob"]: blobs[row["item_key"]] for row in statuses.iter_rows(named=True) if row["item_key"] in blobs
     }
-    for key in sorted(verdicts, key=lambda key: (rank(verdicts[key]["status"]), key)):
+    for key in sorted(verdicts, key=lambda key: (Status(verdicts[key]["status"]).rank, key)):
         row = verdicts[key]
         frame = of_bytes.get(row["blob"]) if row["status"] == Status.DUPLICATE else blobs.get(key)
         yield {"item_key": key, "frame": frame, "status": row["status"], "caption": caption_of(row)}
@@ -60,11 +60,3 @@ def caption_of(status_row: Mapping[str, Any]) -> str:
     """What is written below an item: why it failed, what was converted, or its key."""
     told = status_row["message"] if status_row["status"] == Status.CONVERTED else status_row["error_code"]
     return str(told or status_row["item_key"])
-
-
-_ORDER = [Status.FAILED, Status.CONVERTED, Status.DUPLICATE, Status.FILTERED, Status.ERASED, Status.ACCEPTED]
-
-
-def rank(status: str) -> int:
-    """Place of a status among those of one item over all stages, the one that a person wants to see first."""
-    return _ORDER.index(Status(status))

@@ -114,9 +114,10 @@ class BatchReader:
                 yield from self._work(reading, reading.media_id, is_kept=False)
             else:
                 missing[reading.key] = reading.entry
-        self.n_damaged += len(missing)
-        _log.warning("%s: %d kept blobs are damaged; fetching again", self.intake.batch_id, len(missing))
-        yield from self._fetched(missing)
+        if missing:
+            self.n_damaged += len(missing)
+            _log.warning("%s: %d kept blobs are damaged; fetching again", self.intake.batch_id, len(missing))
+            yield from self._fetched(missing)
 
     def _fetched(self, missing: dict[str, Entry]) -> Iterator[Work[Reading, StillRequest]]:
         settings = self.bench.fetch

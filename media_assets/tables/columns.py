@@ -32,6 +32,21 @@ class Status(StrEnum):
         """Whether items with this status enter the next stage."""
         return self in (Status.ACCEPTED, Status.CONVERTED)
 
+    @property
+    def rank(self) -> int:
+        """Place among the statuses of one item over all stages: the least says most of what became of it."""
+        return _MOST_TELLING.index(self)
+
+
+_MOST_TELLING = (
+    Status.FAILED,
+    Status.CONVERTED,
+    Status.DUPLICATE,
+    Status.FILTERED,
+    Status.ERASED,
+    Status.ACCEPTED,
+)
+
 
 class Kind(StrEnum):
     """What sort of media an item holds."""

@@ -10,7 +10,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from media_assets.defs import images
 from media_assets.defs.resources import Settings
-from media_assets.defs.runs import Launcher
+from media_assets.defs.runs import Launcher, batch_results
 from media_assets.stages import assemble
 from media_assets.stages.stage import FRAMES, RAW, TENSORS
 from media_assets.tables import ITEM_STATUS, RAW_MEDIA
@@ -88,6 +88,20 @@ def test_checks_of_a_run_over_several_batches_are_recorded_for_each_batch(
         assert {batch for batch, status in got.items() if status == "SUCCEEDED"} == set(batch_ids) - {"test.0003"} | {
             None
         }
+
+
+def test_a_lost_file_costs_one_batch_when_four_share_a_run(
+    launcher: Launcher, plan_four: Plan, settings: Settings
+) -> None:
+    batch_ids = plan_four()
+    launcher.materialize(batch_ids)
+    (lost,) = (settings.location().path / "raw" / "media" / f"batch_id={batch_ids[1]}").glob("*.parquet")
+    lost.unlink()
+    (result,) = launcher.materialize(batch_ids)
+    assert not result.success
+    rows = {row["batch_id"]: row for row in batch_results(settings.open_lake(), [result])}
+    assert [rows[batch_id]["result"] for batch_id in batch_ids] == ["done", "FAILED", "done", "done"]
+    assert lost.name in rows[batch_ids[1]]["error"]
 
 
 def statuses_by_batch(instance: dg.DagsterInstance, name: str) -> dict[str | None, str]:
