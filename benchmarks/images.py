@@ -39,7 +39,7 @@ from benchmarks.ratios import (
     rows,
     spread,
 )
-from benchmarks.result_files import RESULTS, keep
+from benchmarks.result_files import RESULTS, judge_and_keep
 from benchmarks.web_server import WebServer
 
 DIRECTORY = Path(tempfile.gettempdir()) / "media-assets-benchmarks"
@@ -218,10 +218,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> None:
     """Measure and keep the result."""
     options = arguments(words)
-    result = measure(options)
-    for name, is_held in result["bars"].items():
-        print(f"{'held' if is_held else 'NOT HELD'}: {name}")
-    keep("images", result, options.results)
+    judge_and_keep("images", measure(options), options.results)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from benchmarks.images import DIRECTORY
 from benchmarks.machine import machine
 from benchmarks.ratios import READER_BAR, Row, spread
 from benchmarks.reading_sets import SHAPE, ReadingSet, reading_set
-from benchmarks.result_files import RESULTS, keep
+from benchmarks.result_files import RESULTS, judge_and_keep
 from media_assets.media.tensors import NORMALIZATIONS
 from media_assets.serving.tensors import TensorReader
 
@@ -232,10 +232,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> None:
     """Measure and keep the result."""
     options = arguments(words)
-    result = measure(options)
-    for name, is_held in result["bars"].items():
-        print(f"{'held' if is_held else 'NOT HELD'}: {name}")
-    keep("reader", result, options.results)
+    judge_and_keep("reader", measure(options), options.results)
 
 
 if __name__ == "__main__":

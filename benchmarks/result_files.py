@@ -27,3 +27,10 @@ def newest(name: str, folder: Path = RESULTS) -> dict[str, Any] | None:
     pattern = re.compile(rf"{re.escape(name)}-\d{{4}}-\d\d-\d\d\.json")
     paths = sorted(path for path in folder.glob(f"{name}-*.json") if pattern.fullmatch(path.name))
     return json.loads(paths[-1].read_text("utf-8")) if paths else None
+
+
+def judge_and_keep(name: str, result: dict[str, Any], folder: Path = RESULTS) -> None:
+    """Say of each bar whether it is held, then keep the result."""
+    for bar, is_held in result["bars"].items():
+        print(f"{'held' if is_held else 'NOT HELD'}: {bar}")
+    keep(name, result, folder)
