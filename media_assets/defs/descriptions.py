@@ -95,13 +95,19 @@ def column_lineage(contract: TableContract) -> dg.TableColumnLineage | None:
     )
 
 
-def batch_metadata(report: BatchReport, stage: StageReport) -> Metadata:
-    """What one materialization of one batch tells."""
+def sheet_of(report: BatchReport) -> str | None:
+    """The contact sheet of a batch as Markdown; None where nothing was read. Drawing takes 50 ms: do it once."""
+    if not report.cells:
+        return None
+    return as_markdown_image(contact_sheet(report.cells), f"{report.batch_id} contact sheet")
+
+
+def batch_metadata(report: BatchReport, stage: StageReport, sheet: str | None) -> Metadata:
+    """What one materialization of one batch tells; `sheet` is the batch's `sheet_of`."""
     bar = as_markdown_image(status_bar(stage.counts), "one part for each status")
     told = " · ".join(f"**{n}** {status}" for status, n in stage.counts.items() if n)
     metadata: Metadata = {"items": dg.MetadataValue.md(f"{bar}\n\n{told or 'no items'}")}
-    if report.cells:
-        sheet = as_markdown_image(contact_sheet(report.cells), f"{report.batch_id} contact sheet")
+    if sheet is not None:
         metadata["contact_sheet"] = dg.MetadataValue.md(sheet)
     if stage.codes:
         metadata["failures_by_code"] = dg.MetadataValue.json(dict(stage.codes))

@@ -20,6 +20,7 @@ from media_assets.defs.descriptions import (
     failed_share,
     failures_metadata,
     finding_metadata,
+    sheet_of,
 )
 from media_assets.defs.partitions import BATCHES, MANIFEST_KEY
 from media_assets.defs.resources import WorkbenchResource
@@ -154,10 +155,14 @@ class _BatchRun:
                 f"{len(self.errors)} of {n_batches} batches failed, the others are done. {told}",
                 metadata={batch_id: str(error) for batch_id, error in self.errors.items()},
             )
+        metadata: dict[dg.AssetKey, Metadata] = {}
+        if not self.is_range:
+            (report,) = self.reports.values()
+            metadata = self._metadata_of(report)
         for stage in self.stages:
             key = asset_key(stage.contract)
             of_stage = [check for check in checks if check.asset_key == key]
-            yield dg.MaterializeResult(key, metadata=self._run_metadata(stage), check_results=of_stage)
+            yield dg.MaterializeResult(key, metadata=metadata.get(key, {}), check_results=of_stage)
 
     def _options(self, batch_id: str) -> ReadOptions:
         retry = None
@@ -179,12 +184,8 @@ class _BatchRun:
         return len(stages_done) == len(self.stages)
 
     def _record(self, batch_id: str, report: BatchReport) -> None:
-        for stage in self.stages:
-            key, metadata = (
-                asset_key(stage.contract),
-                batch_metadata(report, report.stages[stage.contract.path]),
-            )
-            if self.is_range:
+        if self.is_range:
+            for key, metadata in self._metadata_of(report).items():
                 self.context.log_event(dg.AssetMaterialization(key, partition=batch_id, metadata=metadata))
                 self.context.add_asset_metadata(metadata, asset_key=key, partition_key=batch_id)
         self.context.log_event(
@@ -205,11 +206,13 @@ class _BatchRun:
             if found.records and (recorded := found.records[0].asset_materialization) is not None:
                 self.context.add_asset_metadata(dict(recorded.metadata), asset_key=key, partition_key=batch_id)
 
-    def _run_metadata(self, stage: Stage) -> Metadata:
-        if self.is_range:
-            return {}
-        (report,) = self.reports.values()
-        return batch_metadata(report, report.stages[stage.contract.path])
+    def _metadata_of(self, report: BatchReport) -> dict[dg.AssetKey, Metadata]:
+        """What the materialization of each selected table tells of one batch."""
+        sheet = sheet_of(report)
+        return {
+            asset_key(stage.contract): batch_metadata(report, report.stages[stage.contract.path], sheet)
+            for stage in self.stages
+        }
 
     def _record_checks(self, batch_id: str) -> None:
         """Log the checks of one of several batches: the run's own check results name no batch."""

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import aiohttp
@@ -126,18 +127,19 @@ def _proxy(written: str | None) -> URL | None:
 def _outcomes(requests: Iterator[FetchRequest], settings: _Settings) -> Generator[Fetched | FetchFailed, None, None]:
     """The consumer's side: keep the workers supplied, give out what they finish."""
     n_workers = settings.limits.n_connections
+    n_in_group = max(1, n_workers // 2)
     n_open = 0
     is_exhausted = False
     with _Workers(settings) as workers:
         while True:
-            # A finished outcome goes out before more is pulled, as long as no worker would stand idle.
-            while not is_exhausted and n_open < (_AHEAD * n_workers if workers.outcomes.empty() else n_workers):
-                request = next(requests, None)
-                if request is None:
-                    is_exhausted = True
-                else:
-                    workers.submit(request)
-                    n_open += 1
+            # A finished outcome goes out before more is pulled, as long as no worker would stand idle; and requests are
+            # handed over in groups, because each hand-over wakes the other thread in the middle of its work.
+            wanted = _AHEAD * n_workers if workers.outcomes.empty() else n_workers
+            if not is_exhausted and n_open <= wanted - n_in_group:
+                pulled = list(islice(requests, wanted - n_open))
+                is_exhausted = len(pulled) < wanted - n_open
+                workers.submit(pulled)
+                n_open += len(pulled)
             if not n_open:
                 return
             outcome = workers.outcomes.get()
@@ -186,9 +188,13 @@ class _Workers:
             self._call(self._main.cancel)
         self._thread.join()
 
-    def submit(self, request: FetchRequest) -> None:
-        """Hand one request to the workers."""
-        self._call(self._inbox.put_nowait, request)
+    def submit(self, requests: list[FetchRequest]) -> None:
+        """Hand requests to the workers."""
+        self._call(self._take_in, requests)
+
+    def _take_in(self, requests: list[FetchRequest]) -> None:
+        for request in requests:
+            self._inbox.put_nowait(request)
 
     def _call(self, function: Callable[..., object], *args: object) -> None:
         assert self._loop is not None
