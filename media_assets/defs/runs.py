@@ -24,8 +24,9 @@ from media_assets.errors import SetupError
 from media_assets.lake.delta import Lake
 from media_assets.lake.overview import batch_overview, item_counts
 from media_assets.lake.publications import unfinished_publications
+from media_assets.stages.images import code_versions
 from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
-from media_assets.stages.workbench import Progress, no_progress
+from media_assets.stages.workbench import Progress, ReadOptions, no_progress
 from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES, TENSORS_STATISTICS
 from media_assets.tables.columns import Status
 
@@ -189,6 +190,17 @@ def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
     told = pl.sum_horizontal(status.value for status in Status)
     complete = rows.group_by("batch_id").agg((told == pl.col("expected")).all().alias("is_done")).filter("is_done")
     return set(complete["batch_id"]) - unfinished_publications(lake.location)
+
+
+def made_otherwise(lake: Lake, stages: Collection[Stage], options: ReadOptions) -> dict[str, set[str]]:
+    """Batch id → paths of the tables in which it holds items of an earlier version of the code, or of other specs."""
+    versions = code_versions(list(stages), options)
+    told = lake.scan(ITEM_STATUS, {"stage": list(versions)}).select("batch_id", "stage", "code_version").unique()
+    found: dict[str, set[str]] = {}
+    for batch_id, stage, version in told.collect().iter_rows():
+        if version != versions[stage]:
+            found.setdefault(batch_id, set()).add(stage_named(stage).contract.path)
+    return found
 
 
 def statistics_are_behind(lake: Lake) -> bool:

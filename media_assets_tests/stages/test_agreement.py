@@ -5,17 +5,19 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from media_assets.defs.runs import done_batches
+from media_assets.defs.runs import done_batches, made_otherwise
 from media_assets.errors import NotMaterialized, Outage, RivalRun
 from media_assets.ingest.fetch.items import Fetched
 from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.overview import batch_overview
 from media_assets.lake.publications import unfinished_publications
+from media_assets.media.tensors import TensorSpec
 from media_assets.stages import images
 from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS
 from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, RAW_MEDIA, TENSORS_IMAGES
@@ -212,6 +214,20 @@ def test_tensors_name_what_to_make_first_when_the_rows_of_frames_are_not_there(c
     shutil.rmtree(Path(case.bench.lake.uri(FRAMES_IMAGES)))
     with pytest.raises(NotMaterialized, match=rf"rows .* in frames/images .* --again --batch {BATCH}"):
         case.run(stages=[TENSORS])
+
+
+def test_batches_of_other_specs_or_older_code_are_told_by_table(case: Case) -> None:
+    lake = case.bench.lake
+    case.run()
+    assert made_otherwise(lake, IMAGE_STAGES, case.options) == {}
+    other = replace(case.options, specs=(TensorSpec(size=(16, 16), resize_shorter_px=18),))
+    assert made_otherwise(lake, IMAGE_STAGES, other) == {BATCH: {"tensors/images"}}
+    assert made_otherwise(lake, [RAW, FRAMES], other) == {}
+    case.run(stages=[TENSORS], specs=other.specs)
+    assert made_otherwise(lake, IMAGE_STAGES, other) == {}
+    assert set(lake.scan(TENSORS_IMAGES).collect()["spec"]) == {other.specs[0].name}, (
+        "the table holds what is configured"
+    )
 
 
 def test_pending_is_never_below_zero(case: Case) -> None:
