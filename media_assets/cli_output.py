@@ -85,9 +85,12 @@ class Output:
 
     def failure(self, error: MediaAssetsError) -> None:
         """What went wrong, on stderr."""
+        code = getattr(error, "code", None)
+        told = f"{code}: {error}" if code else str(error)
         if self.as_json:
-            self._document({"error": {"type": type(error).__name__, "message": str(error)}})
-        click.echo(click.style(f"{type(error).__name__}: ", fg="red", bold=True) + _printable(str(error)), err=True)
+            told_code = {"code": str(code)} if code else {}
+            self._document({"error": {"type": type(error).__name__, **told_code, "message": str(error)}})
+        click.echo(click.style(f"{type(error).__name__}: ", fg="red", bold=True) + _printable(told), err=True)
 
     @staticmethod
     def _document(document: Mapping[str, Any]) -> None:
