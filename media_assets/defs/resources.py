@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import msgspec
@@ -211,6 +212,20 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def options(self) -> ReadOptions:
         """The choices of a run that are configured once for all runs."""
         return ReadOptions(specs=self.settings().specs())
+
+
+def s3_resource(settings: Settings) -> dict[str, dg.ConfigurableResource[Any]]:
+    """`s3`, dagster-aws's client for assets of your own, set as the lake's store is; none for a local lake."""
+    if settings.location().is_local:
+        return {}
+    from dagster_aws.s3 import S3Resource  # takes a second, which a local lake need not wait for
+
+    place = settings.s3().place()
+    return {
+        "s3": S3Resource(
+            endpoint_url=place.endpoint or None, region_name=place.region, max_attempts=settings.s3_retries + 1
+        )
+    }
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:

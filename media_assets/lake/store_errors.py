@@ -7,12 +7,14 @@ Only the answer's code is taken from it. Not here: deciding what an error is wor
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import polars as pl
 from deltalake.exceptions import DeltaError
 from obstore.exceptions import BaseError
 
-from media_assets.errors import StoreCode, StoreRefused
+from media_assets.errors import MediaAssetsError, StoreCode, StoreFailed, StoreRefused
 
 STORE_ERRORS: tuple[type[Exception], ...] = (OSError, BaseError, DeltaError)
 """What comes out of a store that fails: the system's, obstore's and deltalake's errors."""
@@ -20,9 +22,12 @@ STORE_ERRORS: tuple[type[Exception], ...] = (OSError, BaseError, DeltaError)
 READ_ERRORS: tuple[type[Exception], ...] = (*STORE_ERRORS, pl.exceptions.ComputeError)
 """The same, and what polars says where it reads by itself."""
 
-_S3_CODE = re.compile(r"<Code>\s*([A-Za-z0-9]+)\s*</Code>")
+_S3_CODE = re.compile(r"(?:<Code>\s*|DeleteObjects request failed .*\(code: )([A-Za-z0-9]+)")
 _STATUS = re.compile(r"status code\W*(\d{3})\b")
-_ASKED = re.compile(r"Error performing (?:[a-z]+ request|[A-Z]+ https?://)")  # how object_store begins
+_ASKED = re.compile(
+    r"Error performing (?:[a-z]+ request|[A-Z]+ https?://)|DeleteObjects request failed"
+)  # how object_store begins
+_REDIRECTED = re.compile(r"redirect without LOCATION", re.IGNORECASE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _MEANINGS = {
     "NoSuchBucket": StoreCode.BUCKET_MISSING,
@@ -67,7 +72,9 @@ def store_code(error: BaseException) -> StoreCode | None:
             continue
         if said := _S3_CODE.search(text):
             return _MEANINGS.get(said[1]) or _by_status(text)
-        return _by_status(text) if _STATUS.search(text) else StoreCode.STORE_UNREACHABLE
+        if _STATUS.search(text):
+            return _by_status(text)
+        return StoreCode.REGION_WRONG if _REDIRECTED.search(text) else StoreCode.STORE_UNREACHABLE
     return None
 
 
@@ -89,6 +96,22 @@ def refused(error: BaseException, where: str) -> StoreRefused:
     return StoreRefused(
         f"Expected the object store of {where} to answer, got {told(error)}. See docs/object-storage.md.", code
     )
+
+
+@contextmanager
+def store_errors_told(what: str) -> Iterator[None]:
+    """Turn an object store's error inside the block into one that repeats nothing of the store's answer.
+
+    Raises:
+        StoreFailed: the store failed while `what` was done.
+    """
+    try:
+        yield
+    except READ_ERRORS as error:
+        if isinstance(error, MediaAssetsError) or store_code(error) is None:
+            raise
+        failed = StoreFailed(f"Expected the lake to take and give what {what} needs, got {told(error)}.")
+        raise failed from None
 
 
 def _answer(error: BaseException) -> str | None:

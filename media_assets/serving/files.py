@@ -16,17 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-import pyarrow.fs as pa_fs
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
-from deltalake.fs import DeltaStorageHandler
 
 from media_assets.errors import ContractBroken, LakeUnfit, NotMaterialized
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
 from media_assets.serving.mapped import NotMappedError, Starts, ValueBuffer, value_starts
 from media_assets.serving.nearby import NearbyFiles
+from media_assets.serving.ranged import open_ranged
 from media_assets.tables import TENSORS_IMAGES
 
 FrameKeys = npt.NDArray[np.uint64]
@@ -109,8 +108,7 @@ class TensorTable:
         """The file, opened for decoding; the caller closes it."""
         if (path := self.local_path(file)) is not None:
             return pq.ParquetFile(path, memory_map=True)
-        handler = DeltaStorageHandler(self.lake.uri(TENSORS_IMAGES), self.lake.storage_options)
-        return pq.ParquetFile(file.path, filesystem=pa_fs.PyFileSystem(handler))
+        return pq.ParquetFile(open_ranged(self.lake.location.store(*TENSORS_IMAGES.key), file.path))
 
     def mapped(self, file: DataFile, metadata: pq.FileMetaData, rows: FileRows) -> tuple[ValueBuffer, Starts]:
         """The file's values where they lie, and the start of each in row order.

@@ -61,7 +61,7 @@ def read_batch(
         raise
     except READ_ERRORS as error:
         if store_code(error) is None and not isinstance(error, STORE_ERRORS):
-            raise
+            raise  # polars' own, about no store
         failed = StoreFailed(
             f"Batch {batch_id}: expected the lake to take and give what the batch needs, got {type(error).__name__}: "
             f"{told(error)}. The batch is not done; what was fetched stays fetched. See `media-assets doctor`, mend "
