@@ -7,6 +7,7 @@ import hashlib
 import os
 import pickle
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -112,10 +113,11 @@ def test_a_journal_survives_its_writer_and_is_forgotten_when_cleared(either: Lak
 def test_a_journal_costs_far_fewer_requests_than_lines(bucket: str, proxy: Proxy) -> None:
     location = LakeLocation(f"s3://{bucket}/x", S3Options(endpoint=proxy.url, region="us-east-1"))
     with FetchJournal.of(location, "b") as journal:
-        for number in range(500):
+        for number in range(60):
             journal.append(entry(str(number)))
-    assert len(journal.entries()) == 500
-    assert sum(request.method == "PUT" for request in proxy.requests) <= 4
+            time.sleep(0.01)
+    assert len(journal.entries()) == 60
+    assert sum(request.method == "PUT" for request in proxy.requests) <= 10
 
 
 def test_a_journal_that_was_not_taken_is_told_by_the_next_line(bucket: str, proxy: Proxy) -> None:
@@ -307,8 +309,15 @@ def test_every_write_asks_for_the_encryption_that_is_configured(bucket: str, pro
 
 
 def test_obstore_deltalake_and_polars_sign_with_the_same_refreshed_credentials(
-    bucket: str, proxy: Proxy, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    bucket: str, proxy: Proxy, keys: Keys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    # In a profile, which only botocore reads as AWS does: the environment each library reads by itself.
+    given = f"aws_access_key_id={keys.key}\naws_secret_access_key={keys.secret}\naws_session_token={keys.token}\n"
+    (tmp_path / "config").write_text(f"[default]\n{given}")
+    for name in keys.environment:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    s3_options.forget()
     lake = Lake(LakeLocation(f"s3://{bucket}/x", S3Options(endpoint=proxy.url, region="eu-west-3")))
     plan(lake, "a", ["1"])
     BlobStore.at(lake.location).put(name_of(PHOTO), PHOTO)
