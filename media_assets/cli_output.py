@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from media_assets.errors import MediaAssetsError
+from media_assets.errors import MediaAssetsError, StoreRefused
 
 Row = Mapping[str, Any]
 
@@ -85,11 +85,10 @@ class Output:
 
     def failure(self, error: MediaAssetsError) -> None:
         """What went wrong, on stderr."""
-        code = getattr(error, "code", None)
-        told = f"{code}: {error}" if code else str(error)
+        code = {"code": error.code.value} if isinstance(error, StoreRefused) else {}
+        told = ": ".join([*code.values(), str(error)])
         if self.as_json:
-            told_code = {"code": str(code)} if code else {}
-            self._document({"error": {"type": type(error).__name__, **told_code, "message": str(error)}})
+            self._document({"error": {"type": type(error).__name__, **code, "message": str(error)}})
         click.echo(click.style(f"{type(error).__name__}: ", fg="red", bold=True) + _printable(told), err=True)
 
     @staticmethod

@@ -48,7 +48,7 @@ class S3Options:
     encryption: str = ""
     kms_key_id: str = ""
     timeout_seconds: int = 60
-    n_retries: int = 8
+    n_retries: int = 10
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
