@@ -26,7 +26,10 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON 
 
 
 class _Commands(click.Group):
-    """Turns our own errors into a message and exit code 1; anything else is a bug and keeps its traceback."""
+    """Turns our own errors, and those of an object store, into a message and exit code 1.
+
+    Anything else is a bug and keeps its traceback. An object store's error would show what it must not.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -35,6 +38,13 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except MediaAssetsError as error:
             Output(as_json).failure(error)
+            ctx.exit(1)
+        except Exception as error:
+            from media_assets.lake.store_errors import READ_ERRORS, refused, store_code
+
+            if not isinstance(error, READ_ERRORS) or store_code(error) is None:
+                raise
+            Output(as_json).failure(refused(error, _settings().location().root))
             ctx.exit(1)
 
 
@@ -94,7 +104,7 @@ def plan_open_images(
 
     output = Output(as_json)
     with Progressbar(output) as progress:
-        plan = run(_settings(), metadata, split, count, batch_size, image_url, progress)
+        plan = run(_usable_settings(), metadata, split, count, batch_size, image_url, progress)
     _show_plan(plan, output, {"missing_files": _listed(plan.missing_files, output)})
     if plan.missing_files and plan.n_planned:
         output.say("Without the missing files, items were planned as they are; a later plan does not add to them.")
@@ -110,7 +120,7 @@ def plan_folder(directory: Path, batch_size: int, as_json: bool) -> None:
 
     output = Output(as_json)
     with Progressbar(output) as progress:
-        plan = run(_settings(), directory, batch_size, progress)
+        plan = run(_usable_settings(), directory, batch_size, progress)
     _show_plan(plan, output, {"hidden_left_out": plan.n_hidden})
 
 
@@ -125,7 +135,7 @@ def materialize(batch_glob: str, selection: tuple[str, ...], again: bool, refetc
     from media_assets.defs.runs import done_batches, matching_batches, stages_selected, statistics_are_behind
 
     output = Output(as_json)
-    settings = _settings()
+    settings = _usable_settings()
     with Progressbar(output) as progress:
         launcher = _launcher(settings, progress)
         stages = stages_selected(selection)
@@ -151,7 +161,7 @@ def status(batch_glob: str, as_json: bool) -> None:
     from media_assets.lake.overview import batch_overview
     from media_assets.lake.publications import unfinished_publications
 
-    lake, output = _settings().open_lake(), Output(as_json)
+    lake, output = _usable_settings().open_lake(), Output(as_json)
     rows = [row for row in batch_overview(lake).to_dicts() if fnmatchcase(row["batch_id"], batch_glob)]
     half = sorted(key for key in unfinished_publications(lake.location) if fnmatchcase(key, batch_glob))
     output.table("Batches", rows, "Nothing is planned yet: media-assets plan …", {"half_published": half})
@@ -223,7 +233,7 @@ def replay_letters(
             items.setdefault(row["batch_id"], []).append(row["item_key"])
     if n_lines := sum(row["stage"] == "ingest.manifest" for row in letters):
         output.say(f"{n_lines} bad lines of lists cannot be replayed: mend the list, then plan it again.")
-    settings = _settings()
+    settings = _usable_settings()
     with Progressbar(output) as progress:
         launcher = _launcher(settings, progress)
         results = launcher.replay(items)
@@ -242,7 +252,7 @@ def query(sql: str, as_json: bool) -> None:
     """Query every table of the lake with DuckDB, each as stage.table. Read only."""
     from media_assets.lake.sql import run_query
 
-    columns, rows = run_query(_settings().open_lake(), sql)
+    columns, rows = run_query(_usable_settings().open_lake(), sql)
     Output(as_json).query(columns, rows)
 
 
@@ -260,7 +270,7 @@ def clean_up(older_than_hours: float, delete: bool, as_json: bool) -> None:
     """Count, or delete, files of killed runs that no table refers to."""
     from media_assets.lake.leftovers import delete_leftovers, find_leftovers
 
-    lake = _settings().open_lake()
+    lake = _usable_settings().open_lake()
     leftovers = find_leftovers(lake, timedelta(hours=older_than_hours))
     if delete:
         delete_leftovers(lake, leftovers)
@@ -299,6 +309,13 @@ def _settings() -> Settings:
     return Settings.from_environment()
 
 
+def _usable_settings() -> Settings:
+    """The settings, once the lake's store has answered: what cannot be reached is told before any work."""
+    settings = _settings()
+    settings.location().storage.require_usable()
+    return settings
+
+
 def _launcher(settings: Settings, progress: Progress) -> Launcher:
     from media_assets.defs.resources import open_instance
     from media_assets.defs.runs import Launcher
@@ -314,7 +331,7 @@ def _letters(
     from media_assets.lake.overview import DeadLetterFilter, dead_letters
 
     age = None if older_than_hours is None else timedelta(hours=older_than_hours)
-    return dead_letters(_settings().open_lake(), DeadLetterFilter(stage, code, batch, item, age)).to_dicts()
+    return dead_letters(_usable_settings().open_lake(), DeadLetterFilter(stage, code, batch, item, age)).to_dicts()
 
 
 def _show_plan(plan: PlanResult, output: Output, more: dict[str, object]) -> None:

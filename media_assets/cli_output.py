@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from media_assets.errors import MediaAssetsError
+from media_assets.errors import MediaAssetsError, StoreRefused
 
 Row = Mapping[str, Any]
 
@@ -85,9 +85,11 @@ class Output:
 
     def failure(self, error: MediaAssetsError) -> None:
         """What went wrong, on stderr."""
+        code = {"code": error.code.value} if isinstance(error, StoreRefused) else {}
+        told = ": ".join([*code.values(), str(error)])
         if self.as_json:
-            self._document({"error": {"type": type(error).__name__, "message": str(error)}})
-        click.echo(click.style(f"{type(error).__name__}: ", fg="red", bold=True) + _printable(str(error)), err=True)
+            self._document({"error": {"type": type(error).__name__, **code, "message": str(error)}})
+        click.echo(click.style(f"{type(error).__name__}: ", fg="red", bold=True) + _printable(told), err=True)
 
     @staticmethod
     def _document(document: Mapping[str, Any]) -> None:

@@ -9,7 +9,8 @@
     │   └── ReconciliationBroken   items that entered and statuses that came out do not add up
     └── SetupError           the machine, the store or the configuration is unfit
         ├── LakeUnfit
-        │   └── TableDamaged  a table's log or files are not whole; nothing is read or written
+        │   ├── TableDamaged  a table's log or files are not whole; nothing is read or written
+        │   └── StoreRefused  the object store cannot be used as it is configured; has a `StoreCode`
         ├── PlanRefused      a list or folder cannot be planned at all
         ├── QueryRefused     a SQL statement cannot or may not run
         └── NotMaterialized  something asked for has not been built yet
@@ -82,6 +83,20 @@ class ErrorCode(StrEnum):
         return self.value in _RETRYABLE
 
 
+class StoreCode(StrEnum):
+    """Why an object store cannot be used. Printed beside the message; the values never change their meaning."""
+
+    BUCKET_MISSING = "bucket_missing"  # there is no such bucket at this endpoint
+    CREDENTIALS_MISSING = "credentials_missing"  # nothing in the standard chain of providers, or it failed
+    CREDENTIALS_REFUSED = "credentials_refused"  # unknown key, wrong secret, expired or foreign token
+    ACCESS_DENIED = "access_denied"  # a known identity that may not do this
+    CLOCK_SKEWED = "clock_skewed"  # this machine's clock and the store's are too far apart
+    REGION_WRONG = "region_wrong"  # the bucket is in another region
+    STORE_UNREACHABLE = "store_unreachable"  # no connection, no name, no TLS, or no answer in time
+    PUT_IF_ABSENT_IGNORED = "put_if_absent_ignored"  # the store ignores If-None-Match: commits would be lost
+    STORE_ERROR = "store_error"  # any other answer
+
+
 class MediaAssetsError(Exception):
     """Root of every error this project raises on purpose."""
 
@@ -141,6 +156,17 @@ class LakeUnfit(SetupError, OSError):
 
 class TableDamaged(LakeUnfit):
     """A table's log or data files are damaged. The message names the table and the way to restore it."""
+
+
+class StoreRefused(LakeUnfit):
+    """The object store cannot be used as it is configured. `code` is stable."""
+
+    def __init__(self, message: str, code: StoreCode = StoreCode.STORE_ERROR) -> None:
+        self.code = code
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[StoreRefused], tuple[str, StoreCode]]:
+        return type(self), (str(self), self.code)
 
 
 class PlanRefused(SetupError, ValueError):

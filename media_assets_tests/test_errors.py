@@ -21,6 +21,7 @@ from media_assets.errors import (
     ReconciliationBroken,
     SetupError,
     StoreFailed,
+    StoreRefused,
     TableDamaged,
 )
 
@@ -45,6 +46,7 @@ TREE = {
     SetupError: (MediaAssetsError,),
     LakeUnfit: (SetupError, OSError),
     TableDamaged: (LakeUnfit,),
+    StoreRefused: (LakeUnfit,),
     PlanRefused: (SetupError, ValueError),
     QueryRefused: (SetupError, ValueError),
     NotMaterialized: (SetupError, LookupError),

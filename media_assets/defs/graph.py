@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from media_assets.defs import automation, images, ingest, tensors
-from media_assets.defs.resources import Settings, WorkbenchResource
+from media_assets.defs.resources import Settings, WorkbenchResource, s3_resource
 from media_assets.stages.workbench import no_progress
 
 OWNER = "team:media-platform"
@@ -27,12 +27,14 @@ def build_defs(settings: Settings | None = None, resources: Mapping[str, object]
         images.read_images,
         tensors.statistics,
     ]
+    settings = settings or Settings.from_environment()
     return dg.Definitions(
         assets=assets,
         sensors=[automation.SENSOR],
         resources={
-            "workbench": WorkbenchResource.of(settings or Settings.from_environment()),
+            "workbench": WorkbenchResource.of(settings),
             "progress": no_progress,
+            **s3_resource(settings),
             **(resources or {}),
         },
     ).map_resolved_asset_specs(func=_lay_policy)

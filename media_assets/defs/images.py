@@ -26,6 +26,7 @@ from media_assets.defs.partitions import BATCHES, MANIFEST_KEY
 from media_assets.defs.resources import WorkbenchResource
 from media_assets.errors import BatchError, NotMaterialized, TableDamaged
 from media_assets.lake.delta import Provenance
+from media_assets.lake.store_errors import store_errors_told
 from media_assets.stages.audit import Finding
 from media_assets.stages.images import read_batch
 from media_assets.stages.report import BatchReport
@@ -104,7 +105,8 @@ def read_images(
     """Read each item of each batch once, and publish what the run selected."""
     run = _BatchRun(context, config, workbench.options(), workbench.create(progress))
     for batch_id in context.partition_keys:
-        run.read(batch_id)
+        with store_errors_told(f"batch {batch_id}"):
+            run.read(batch_id)
     yield from run.results()
 
 

@@ -79,7 +79,7 @@ def _local_metadata(settings: Settings, metadata: str, split: str) -> Iterator[P
     if "://" not in metadata:
         yield Path(metadata)
         return
-    spool = settings.location().path / "spool" / "open-images"
+    spool = settings.spool() / "open-images"
     spool.mkdir(parents=True, exist_ok=True)
     fetch = settings.fetch()
     yield fetch_metadata(metadata, split, spool, policy=fetch.policy, proxy=fetch.proxy, user_agent=fetch.user_agent)

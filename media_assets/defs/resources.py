@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import msgspec
@@ -22,6 +23,7 @@ from media_assets.ingest.fetch.limits import FetchLimits
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
+from media_assets.lake.s3_options import S3Options
 from media_assets.media.tensors import TensorSpec
 from media_assets.stages.workbench import FetchSettings, Progress, ReadOptions, Workbench, no_progress
 
@@ -34,7 +36,13 @@ class Settings:
     unset: one worker per core); `MEDIA_ASSETS_TENSOR_SPECS` (JSON list of TensorSpec fields);
     `MEDIA_ASSETS_ALLOWED_NETWORKS` (comma-separated, such as 10.0.0.0/8); `MEDIA_ASSETS_LOCAL_ROOTS` (folders that
     file:// may name, separated like PATH); `MEDIA_ASSETS_PROXY`; `MEDIA_ASSETS_CONNECTIONS`;
-    `MEDIA_ASSETS_USER_AGENT`.
+    `MEDIA_ASSETS_USER_AGENT`; `MEDIA_ASSETS_CACHE` (folder for what a lake in an object store needs on this machine;
+    default ./cache, unused by a local lake).
+
+    Of a lake in an object store: `MEDIA_ASSETS_S3_ENDPOINT`, `MEDIA_ASSETS_S3_REGION` (default: AWS's own
+    configuration); `MEDIA_ASSETS_S3_PATH_STYLE` (true, false); `MEDIA_ASSETS_S3_ENCRYPTION` (AES256, aws:kms,
+    aws:kms:dsse) and `MEDIA_ASSETS_S3_KMS_KEY_ID`; `MEDIA_ASSETS_S3_TIMEOUT_SECONDS`, `MEDIA_ASSETS_S3_RETRIES`.
+    Credentials are found by AWS's standard chain and are no settings.
     """
 
     lake: str = "lake"
@@ -45,6 +53,14 @@ class Settings:
     proxy: str = ""
     n_connections: int = 32
     user_agent: str = "media-assets/0.1"
+    cache: str = ""
+    s3_endpoint: str = ""
+    s3_region: str = ""
+    s3_path_style: bool | None = None
+    s3_encryption: str = ""
+    s3_kms_key_id: str = ""
+    s3_timeout_seconds: int = S3Options.timeout_seconds
+    s3_retries: int = S3Options.n_retries
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -64,6 +80,13 @@ class Settings:
                 raise SetupError(f"Expected a whole number in MEDIA_ASSETS_{name}, got {value!r}.")
             return int(value) if value else None
 
+        def choice(name: str) -> bool | None:
+            value = text(name, "").lower()
+            if value not in ("", "true", "false"):
+                raise SetupError(f"Expected true or false in MEDIA_ASSETS_{name}, got {value!r}.")
+            return {"true": True, "false": False}.get(value)
+
+        retries = number("S3_RETRIES")
         return cls(
             lake=text("LAKE", cls.lake),
             n_workers=number("WORKERS"),
@@ -73,11 +96,40 @@ class Settings:
             proxy=text("PROXY", ""),
             n_connections=number("CONNECTIONS") or cls.n_connections,
             user_agent=text("USER_AGENT", cls.user_agent),
+            cache=text("CACHE", ""),
+            s3_endpoint=text("S3_ENDPOINT", ""),
+            s3_region=text("S3_REGION", ""),
+            s3_path_style=choice("S3_PATH_STYLE"),
+            s3_encryption=text("S3_ENCRYPTION", ""),
+            s3_kms_key_id=text("S3_KMS_KEY_ID", ""),
+            s3_timeout_seconds=number("S3_TIMEOUT_SECONDS") or cls.s3_timeout_seconds,
+            s3_retries=cls.s3_retries if retries is None else retries,
         )
 
     def location(self) -> LakeLocation:
         """Where the lake is."""
-        return LakeLocation(self.lake)
+        return LakeLocation(self.lake, self.s3())
+
+    def s3(self) -> S3Options:
+        """How an object store is reached."""
+        return S3Options(
+            endpoint=self.s3_endpoint,
+            region=self.s3_region,
+            path_style=self.s3_path_style,
+            encryption=self.s3_encryption,
+            kms_key_id=self.s3_kms_key_id,
+            timeout_seconds=self.s3_timeout_seconds,
+            n_retries=self.s3_retries,
+        )
+
+    def nearby(self) -> Path:
+        """The folder on this machine that belongs to the lake: the one that holds it, else the current one."""
+        path = self.location().storage.local_path()
+        return Path.cwd() if path is None else path.parent
+
+    def spool(self) -> Path:
+        """Where downloads lie that are kept for the next time: in a local lake, else in the cache."""
+        return self.location().storage.local_path("spool") or Path(self.cache or "cache").absolute() / "spool"
 
     def open_lake(self) -> Lake:
         """The lake's tables."""
@@ -135,6 +187,14 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     proxy: str = ""
     n_connections: int = Settings.n_connections
     user_agent: str = Settings.user_agent
+    cache: str = ""
+    s3_endpoint: str = ""
+    s3_region: str = ""
+    s3_path_style: bool | None = None
+    s3_encryption: str = ""
+    s3_kms_key_id: str = ""
+    s3_timeout_seconds: int = Settings.s3_timeout_seconds
+    s3_retries: int = Settings.s3_retries
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:
@@ -154,9 +214,26 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return ReadOptions(specs=self.settings().specs())
 
 
+def s3_resource(settings: Settings) -> dict[str, dg.ConfigurableResource[Any]]:
+    """`s3`, dagster-aws's client for assets of your own, set as the lake's store is; none for a local lake."""
+    if settings.location().is_local:
+        return {}
+    from dagster_aws.s3 import S3Resource  # takes a second, which a local lake need not wait for
+
+    place = settings.s3().place()
+    return {
+        "s3": S3Resource(
+            endpoint_url=place.endpoint or None, region_name=place.region, max_attempts=settings.s3_retries + 1
+        )
+    }
+
+
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The Dagster instance of `DAGSTER_HOME`, by default a folder beside the lake, set up on first use."""
-    home = os.environ.get("DAGSTER_HOME") or str(settings.location().path.parent / "dagster_home")
+    """The Dagster instance of `DAGSTER_HOME`, set up on first use.
+
+    By default it is a folder beside the lake; with a lake in an object store, in the current folder.
+    """
+    home = os.environ.get("DAGSTER_HOME") or str(settings.nearby() / "dagster_home")
     folder = Path(home).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "dagster.yaml").exists():

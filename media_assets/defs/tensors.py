@@ -11,6 +11,7 @@ from media_assets.defs.automation import OVER_ALL_BATCHES
 from media_assets.defs.descriptions import Metadata, asset_key, definition_metadata
 from media_assets.defs.resources import WorkbenchResource
 from media_assets.lake.delta import Provenance
+from media_assets.lake.store_errors import store_errors_told
 from media_assets.media.contact_sheet import as_markdown_image
 from media_assets.media.plots import channel_histograms_png
 from media_assets.serving.statistics import measure_statistics
@@ -35,8 +36,9 @@ def statistics(context: dg.AssetExecutionContext, workbench: WorkbenchResource) 
     """Measure every channel of every TensorSpec."""
     settings = workbench.settings()
     lake, normalizations = settings.open_lake(), {spec.name: (spec.mean, spec.std) for spec in settings.specs()}
-    measured = measure_statistics(lake, normalizations=normalizations)
-    lake.overwrite(TENSORS_STATISTICS, measured, {}, Provenance(context.run.run_id, STATISTICS_CODE_VERSION))
+    with store_errors_told("tensors/statistics"):
+        measured = measure_statistics(lake, normalizations=normalizations)
+        lake.overwrite(TENSORS_STATISTICS, measured, {}, Provenance(context.run.run_id, STATISTICS_CODE_VERSION))
     check = dg.AssetCheckResult(passed=True, check_name="contract_holds", metadata={"n_rows": measured.height})
     return dg.MaterializeResult(metadata=_metadata(measured), check_results=[check])
 

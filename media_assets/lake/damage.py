@@ -2,7 +2,8 @@
 
 delta-rs notices most damage of a log, but takes three kinds for something else: an empty commit file for a commit
 without rows, a table without its log for no table at all, and a shortened data file for a defect of its own. Those are
-looked for in local lakes, where a power cut or a careless `rm` leaves them. Not here: restoring (docs/runbook.md).
+looked for: a power cut or a careless `rm` leaves them. (An object store has no power cuts: what is there is whole, so
+the log is not looked through there.) Not here: restoring (docs/runbook.md).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from media_assets.errors import TableDamaged
 from media_assets.lake.location import LakeLocation
+from media_assets.lake.store_errors import store_code
 from media_assets.tables import TableContract
 
 _LOG_FILE = re.compile(r"([0-9]{20})(\.json|\.checkpoint.*\.parquet)")
@@ -34,20 +36,20 @@ def open_whole(location: LakeLocation, contract: TableContract) -> DeltaTable | 
     Raises:
         TableDamaged: there is one, and its log cannot be read or trusted.
     """
-    uri = location.uri(*contract.key)
-    folder = Path(uri) if location.is_local else None
+    uri, storage = location.uri(*contract.key), location.storage
     try:
-        table = DeltaTable(uri, storage_options=location.storage_options or None)
+        table = DeltaTable(uri, storage_options=storage.delta_options())
     except TableNotFoundError:
-        if folder is not None and next(folder.rglob("*.parquet"), None) is not None:
+        if any(file.path.endswith(".parquet") for file in storage.files(contract.path)):
             raise damaged(location, contract, "its log is gone, its data files are there") from None
         return None
     except DeltaError as error:
-        if "object store" in str(error).lower():  # the store did not answer: no damage
+        if "object store" in str(error).lower() or store_code(error) is not None:  # the store did not give it
             raise
         told = re.split(r"\s+0: <unknown>|\n", str(error))[0][:300]
         raise damaged(location, contract, f"its log cannot be read ({told})") from error
-    if folder is not None and (empty := _empty_commits(folder / "_delta_log")):
+    log = storage.local_path(contract.path, "_delta_log")
+    if log is not None and (empty := _empty_commits(log)):
         raise damaged(location, contract, f"commit {empty[0]} of its log is an empty file")
     return table
 
@@ -55,27 +57,24 @@ def open_whole(location: LakeLocation, contract: TableContract) -> DeltaTable | 
 def require_files(
     location: LakeLocation, contract: TableContract, table: DeltaTable, where: Mapping[str, Sequence[str]]
 ) -> None:
-    """Refuse a local table whose log names files, of these partitions, that are missing or have another length.
+    """Refuse a table whose log names files, of these partitions, that are missing or have another length.
 
     Raises:
         TableDamaged: naming one of the files.
     """
-    if not location.is_local:
-        return
     files = pl.DataFrame(table.get_add_actions(flatten=True))
     if files.is_empty():
         return
     for column, values in where.items():
         if (name := f"partition.{column}") in files.columns:
             files = files.filter(pl.col(name).is_in(list(values)))
-    root = Path(location.uri(*contract.key))
-    for path, size in files.select("path", "size_bytes").iter_rows():
-        try:
-            found = (root / unquote(path)).stat().st_size
-        except FileNotFoundError:
-            raise damaged(location, contract, f"its file {path} is missing") from None
-        if found != size:
-            raise damaged(location, contract, f"its file {path} has {found} bytes instead of {size}")
+    named = {unquote(path): size for path, size in files.select("path", "size_bytes").iter_rows()}
+    found = location.storage.sizes(contract.path, named)
+    for path, size in named.items():
+        if path not in found:
+            raise damaged(location, contract, f"its file {path} is missing")
+        if found[path] != size:
+            raise damaged(location, contract, f"its file {path} has {found[path]} bytes instead of {size}")
 
 
 def damaged(location: LakeLocation, contract: TableContract, found: str) -> TableDamaged:

@@ -51,8 +51,8 @@ class Lake:
 
     @property
     def storage_options(self) -> dict[str, str] | None:
-        """Options for deltalake and polars, or None for a local lake."""
-        return self.location.storage_options or None
+        """Options for deltalake, with the credentials of this moment; None for a local lake."""
+        return self.location.storage.delta_options()
 
     def uri(self, contract: TableContract) -> str:
         """Path or URL of a table."""
@@ -84,6 +84,7 @@ class Lake:
             if set(contract.schema) - {field.name for field in table.schema().fields}:
                 write_deltalake(table, contract.frame([]), mode="append", schema_mode="merge")
             return table
+        self.location.storage.require_put_if_absent()
         write_deltalake(
             self.uri(contract),
             contract.frame([]),
@@ -116,7 +117,7 @@ class Lake:
             table.load_as_version(version)
         if require_whole:
             require_files(self.location, contract, table, where or {})
-        frame = pl.scan_delta(table, storage_options=self.storage_options)
+        frame = pl.scan_delta(table, storage_options=self.location.storage.scan_options())
         for column, values in (where or {}).items():
             matches = pl.col(column) == values[0] if len(values) == 1 else pl.col(column).is_in(list(values))
             frame = frame.filter(matches)

@@ -1,21 +1,21 @@
 """What a run has fetched for a batch so far, so that a killed run does not download it again.
 
 One line per stored blob, appended after the blob is durable and dropped once the batch's statuses are committed. A torn
-last line (the process died while writing it) is ignored. Not here: the outcome of an item (`ingest/item_status`).
+last line (the process died while writing it) is ignored. Not here: the outcome of an item (`ingest/item_status`), or
+how lines are kept (`storage.py`).
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 
 import msgspec
 
 from media_assets.lake.crash_points import crash_point
 from media_assets.lake.location import LakeLocation
+from media_assets.lake.storage import AppendLog
 
 
 class JournalEntry(msgspec.Struct, frozen=True):
@@ -30,24 +30,19 @@ class JournalEntry(msgspec.Struct, frozen=True):
 
 @dataclass
 class FetchJournal:
-    """The journal of one batch; a context manager, which closes the file that `append` opens."""
+    """The journal of one batch; a context manager, which closes what `append` opens."""
 
-    path: Path
-    _handle: int | None = None
+    log: AppendLog
 
     @classmethod
     def of(cls, location: LakeLocation, batch_id: str) -> FetchJournal:
-        """The journal of a batch in a local lake."""
-        return cls(location.path / "journals" / f"{batch_id}.jsonl")
+        """The journal of a batch in a lake."""
+        return cls(location.storage.log("journals", batch_id))
 
     def entries(self) -> dict[str, JournalEntry]:
         """Item key to its latest entry."""
-        try:
-            lines = self.path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return {}
         found: dict[str, JournalEntry] = {}
-        for line in lines:
+        for line in self.log.read().split(b"\n"):
             try:
                 entry = msgspec.json.decode(line, type=JournalEntry)
             except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -56,26 +51,20 @@ class FetchJournal:
         return found
 
     def append(self, entry: JournalEntry) -> None:
-        """Add one entry with a single append, so that neither a kill nor a second run can tear an earlier line."""
+        """Add one entry, so that neither a kill nor a second run can tear an earlier one."""
         crash_point("before journal")
-        if self._handle is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        # The leading line break ends whatever a killed writer left half-written.
-        os.write(self._handle, b"\n" + msgspec.json.encode(entry) + b"\n")
+        self.log.append(msgspec.json.encode(entry))
         crash_point("after journal")
 
     def clear(self) -> None:
         """Forget everything: the batch's statuses are committed."""
         self.close()
         crash_point("before clearing the journal")
-        self.path.unlink(missing_ok=True)
+        self.log.clear()
 
     def close(self) -> None:
-        """Close the file; `append` opens it again."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        """Close the log, once everything appended is kept; `append` opens it again."""
+        self.log.close()
 
     def __enter__(self) -> FetchJournal:
         return self

@@ -13,15 +13,11 @@ there they are left to a lifecycle rule of the bucket. Not here: blobs that no r
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import obstore
 import pyarrow as pa
 from deltalake import DeltaTable
 
@@ -62,12 +58,7 @@ def find_leftovers(lake: Lake, older_than: timedelta = SAFE_AGE, now: datetime |
 
 def delete_leftovers(lake: Lake, leftovers: list[Leftover]) -> None:
     """Delete these files; one that is gone already is no error."""
-    for file in leftovers:
-        if lake.location.is_local:
-            (lake.location.path / file.path).unlink(missing_ok=True)
-        else:
-            with suppress(FileNotFoundError):
-                obstore.delete(lake.location.store(), file.path)
+    lake.location.storage.delete(file.path for file in leftovers)
 
 
 def _of_table(lake: Lake, contract: TableContract, before: datetime) -> list[Leftover]:
@@ -97,23 +88,5 @@ def _name(path: str) -> str:
 
 def _files(lake: Lake, folder: str) -> Iterator[Leftover]:
     """Every file below a folder of the lake, but those below a name that begins with `_`: logs."""
-    if lake.location.is_local:
-        yield from _local_files(lake.location.path, folder)
-        return
-    prefix = f"{folder}/"
-    for metas in obstore.list(lake.location.store(), prefix):
-        for meta in metas:
-            if not meta["path"].removeprefix(prefix).startswith("_"):
-                yield Leftover(folder, meta["path"], meta["size"], meta["last_modified"])
-
-
-def _local_files(root: Path, folder: str) -> Iterator[Leftover]:
-    """The same of a local lake, with the uploads cut short, which the store's own listing leaves out."""
-    for where, folders, names in os.walk(root / folder):
-        folders[:] = [name for name in folders if not name.startswith("_")]
-        for name in names:
-            path = Path(where, name)
-            with suppress(FileNotFoundError):  # finished or deleted meanwhile
-                stat = path.stat()
-                modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
-                yield Leftover(folder, path.relative_to(root).as_posix(), stat.st_size, modified_at)
+    for file in lake.location.storage.files(folder):
+        yield Leftover(folder, file.path, file.size_bytes, file.modified_at)

@@ -1,39 +1,43 @@
-"""Where the lake is: its root, its stores, and whether that place can hold it.
+"""Where the lake is: its root, the storage there, and whether that place can hold it.
 
-Not here: what is written there (`delta.py`, `blobs.py`, `journal.py`).
+Not here: what is written there (`delta.py`, `blobs.py`, `journal.py`), or how (`local_storage.py`, `s3_storage.py`).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
-from deltalake.exceptions import DeltaError
-from obstore.exceptions import BaseError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import ObjectStore
 
 from media_assets.errors import LakeUnfit
+from media_assets.lake.local_storage import LocalStorage
+from media_assets.lake.s3_options import S3Options
+from media_assets.lake.s3_storage import S3Storage
+from media_assets.lake.storage import Storage
 
 # polars cannot read a local Delta table whose path needs percent-encoding, although it can be written; to it `a=b`
 # anywhere in a path or URL is a partition.
 _READABLE_PATH = re.compile(r"[A-Za-z0-9._/+:,@~'-]+")
-
-STORE_ERRORS: tuple[type[Exception], ...] = (OSError, BaseError, DeltaError)
-"""What comes out of a store that fails: the system's, obstore's and deltalake's errors."""
+_BUCKET = re.compile(
+    r"s3a?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/((?:[A-Za-z0-9._-]+/)*(?:[A-Za-z0-9._-]+)?))?", re.ASCII
+)
 
 
 @dataclass(frozen=True)
 class LakeLocation:
-    """The root of a lake: a local folder, or an object-store URL.
+    """The root of a lake: a local folder, or `s3://bucket/prefix`, reached as `s3` says.
 
     Raises:
-        LakeUnfit: the path holds letters with which tables could be written but not read back.
+        LakeUnfit: the path or URL holds letters with which tables could be written but not read back, or names no
+            store that we know.
     """
 
     root: str
-    storage_options: dict[str, str] = field(default_factory=dict)
+    s3: S3Options = field(default_factory=S3Options)
 
     def __post_init__(self) -> None:
         """Turn a local root into an absolute path and refuse one that polars could not read back."""
@@ -48,8 +52,9 @@ class LakeLocation:
                     f"{absolute!r}: tables there could be written but not read back. Set MEDIA_ASSETS_LAKE to another "
                     f"folder."
                 )
-        elif "=" in self.root:
-            raise LakeUnfit(f"Expected a lake's URL without =, got {self.root!r}: `a=b` reads as a partition column.")
+        else:
+            bucket, prefix = _bucket_and_prefix(self.root)
+            object.__setattr__(self, "root", f"s3://{bucket}/{prefix}".rstrip("/"))
 
     @property
     def is_local(self) -> bool:
@@ -67,25 +72,36 @@ class LakeLocation:
             raise LakeUnfit(f"Expected a lake in a local folder, got {self.root}.")
         return Path(self.root)
 
+    @cached_property
+    def storage(self) -> Storage:
+        """What can be done there."""
+        if self.is_local:
+            return LocalStorage(self.path)
+        return S3Storage(*_bucket_and_prefix(self.root), self.s3)
+
     def store(self, *parts: str) -> ObjectStore:
         """The object store rooted at a folder of the lake (created when local).
 
         Raises:
-            LakeUnfit: the folder cannot be created, or the URL names no store that we know.
+            LakeUnfit: the folder cannot be created.
         """
-        try:
-            if self.is_local:
-                return LocalStore(self.path.joinpath(*parts), mkdir=True)
-            return from_url(self.uri(*parts), config=self.storage_options or None)  # type: ignore[arg-type]
-        except (OSError, BaseError) as error:
-            told = str(error).partition("\n")[0]  # obstore adds a page of debug text
-            raise LakeUnfit(
-                f"Expected a lake in a folder that can be written, or at s3://bucket/prefix; {self.uri(*parts)}: {told}"
-            ) from error
+        return self.storage.store(*parts)
 
     def uri(self, *parts: str) -> str:
         """Path or URL of a folder of the lake, as deltalake and polars take it."""
         return "/".join([self.root.rstrip("/"), *parts])
+
+
+def _bucket_and_prefix(url: str) -> tuple[str, str]:
+    """Bucket and prefix of an S3 URL. What is refused is not repeated: people put keys into URLs."""
+    if not (found := _BUCKET.fullmatch(url)) or ".." in url:
+        scheme = url.partition("://")[0]
+        raise LakeUnfit(
+            f"Expected the lake's path, or s3://bucket/prefix with a prefix of letters, digits and . _ - / only (`a=b` "
+            f"reads as a partition column; keys belong into AWS's own variables or profiles), got another URL, of "
+            f"scheme {scheme[:20]!r}. Set MEDIA_ASSETS_LAKE to such a URL, or a path."
+        )
+    return found[1], (found[2] or "").rstrip("/")
 
 
 def _path_of_url(url: str) -> str:

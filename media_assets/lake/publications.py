@@ -70,7 +70,7 @@ class Publications:
 
 def unfinished_publications(location: LakeLocation) -> set[str]:
     """`Publications.unfinished` of a lake, for who only looks: where there is no lake yet, none is made."""
-    if location.is_local and not (location.path / _FOLDER).is_dir():
+    if not location.storage.has_folder(_FOLDER):
         return set()
     return Publications.of(location).unfinished()
 

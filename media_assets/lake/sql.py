@@ -16,6 +16,7 @@ import duckdb
 
 from media_assets.errors import QueryRefused
 from media_assets.lake.delta import Lake
+from media_assets.lake.store_errors import refused, store_code
 from media_assets.tables import ALL_TABLES
 
 # MULTI is what PIVOT is parsed into; it looks for the values of the pivoted column first.
@@ -57,6 +58,7 @@ def run_query(lake: Lake, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
 
     Raises:
         QueryRefused: the statement is not valid, or asks for more than the lake's tables.
+        StoreRefused: the lake's object store did not give what the query needs.
     """
     with open_sql(lake) as connection:
         try:
@@ -68,6 +70,8 @@ def run_query(lake: Lake, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
             relation = connection.sql(statements[0].query)
             return _unique(relation.columns), relation.fetchall()
         except duckdb.Error as error:
+            if store_code(error) is not None:
+                raise refused(error, lake.location.root) from None  # its text may hold a session token
             raise _refused(str(error)) from error
 
 

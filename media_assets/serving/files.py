@@ -16,16 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-import pyarrow.fs as pa_fs
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
-from deltalake.fs import DeltaStorageHandler
 
 from media_assets.errors import ContractBroken, LakeUnfit, NotMaterialized
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
 from media_assets.serving.mapped import NotMappedError, Starts, ValueBuffer, value_starts
+from media_assets.serving.nearby import NearbyFiles
+from media_assets.serving.ranged import open_ranged
 from media_assets.tables import TENSORS_IMAGES
 
 FrameKeys = npt.NDArray[np.uint64]
@@ -96,19 +96,19 @@ class TensorTable:
     lake: Lake
     version: int
     files: tuple[DataFile, ...]
+    nearby: NearbyFiles | None = None
 
     def local_path(self, file: DataFile) -> Path | None:
-        """Where the file lies on this machine; None in an object store."""
-        if not self.lake.location.is_local:
-            return None
-        return Path(self.lake.uri(TENSORS_IMAGES), file.path)
+        """Where the file lies on this machine; None in an object store, unless it was brought nearby."""
+        if self.nearby is not None:
+            return self.nearby.path(file.path)
+        return self.lake.location.storage.local_path(TENSORS_IMAGES.path, file.path)
 
     def open(self, file: DataFile) -> pq.ParquetFile:
         """The file, opened for decoding; the caller closes it."""
         if (path := self.local_path(file)) is not None:
             return pq.ParquetFile(path, memory_map=True)
-        handler = DeltaStorageHandler(self.lake.uri(TENSORS_IMAGES), self.lake.storage_options)
-        return pq.ParquetFile(file.path, filesystem=pa_fs.PyFileSystem(handler))
+        return pq.ParquetFile(open_ranged(self.lake.location.store(*TENSORS_IMAGES.key), file.path))
 
     def mapped(self, file: DataFile, metadata: pq.FileMetaData, rows: FileRows) -> tuple[ValueBuffer, Starts]:
         """The file's values where they lie, and the start of each in row order.
@@ -137,8 +137,12 @@ def lake_of(lake: Lake | str | Path) -> Lake:
     return lake if isinstance(lake, Lake) else Lake(LakeLocation(str(lake)))
 
 
-def open_table(lake: Lake, batches: Sequence[str] | None = None, version: int | None = None) -> TensorTable:
+def open_table(
+    lake: Lake, batches: Sequence[str] | None = None, version: int | None = None, cache: Path | None = None
+) -> TensorTable:
     """The files of one version (None: the newest) and of some batches (None: all), ordered by batch and path.
+
+    Files of an object store are brought into `cache` first, where one is given.
 
     Raises:
         NotMaterialized: the table or the version does not exist.
@@ -157,7 +161,12 @@ def open_table(lake: Lake, batches: Sequence[str] | None = None, version: int | 
     pairs = zip(actions["partition.batch_id"].to_pylist(), actions["path"].to_pylist(), strict=True)
     wanted = None if batches is None else set(batches)
     files = [DataFile(path, batch) for batch, path in sorted(pairs) if wanted is None or batch in wanted]
-    return TensorTable(lake, table.version(), tuple(files))
+    nearby = None
+    if cache is not None and lake.location.storage.local_path() is None:
+        sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
+        nearby = NearbyFiles(cache, lake.uri(TENSORS_IMAGES))
+        nearby.bring(lake.location.store(*TENSORS_IMAGES.key), {file.path: sizes[file.path] for file in files})
+    return TensorTable(lake, table.version(), tuple(files), nearby)
 
 
 def read_rows(parquet: pq.ParquetFile) -> FileRows:

@@ -75,6 +75,8 @@ class TensorReader:
         dtype: `float32` or `float16` (normalized), or `uint8` (as stored, not normalized).
         version: version of the Delta table; None for the newest.
         scratch: folder for decoding files that cannot be mapped; None for the system's temporary folder.
+        cache: folder to which the files of a lake in an object store are copied once, to be mapped by this reader and
+            later ones; None to decode them into `scratch` as they are asked for. It has no bearing on a local lake.
 
     Raises:
         NotMaterialized: no table, version, spec, batch or statistics of that name.
@@ -94,12 +96,13 @@ class TensorReader:
         dtype: Output = "float32",
         version: int | None = None,
         scratch: Path | None = None,
+        cache: Path | None = None,
     ) -> None:
         _require_choice("layout", layout, get_args(Layout))
         _require_choice("dtype", dtype, get_args(Output))
         if dtype == "uint8" and normalization is not None:
             raise ValueError(f"dtype='uint8' gives the stored values: expected no normalization, got {normalization!r}")
-        table = open_table(lake_of(lake), batches, version)
+        table = open_table(lake_of(lake), batches, version, cache)
         self.spec = spec or _only_spec(table)
         self.version = table.version
         self.layout, self.dtype = layout, dtype
@@ -109,7 +112,7 @@ class TensorReader:
         self._factors = coefficients(self._rows.form, normalization, self.normalization)
         self._place = self._placer(self._rows.shapes[0])
         kept = self.normalization if normalization == MEASURED else normalization
-        self._arguments = (table.lake, self.spec, batches, layout, kept, dtype, table.version, scratch)
+        self._arguments = (table.lake, self.spec, batches, layout, kept, dtype, table.version, scratch, cache)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -273,6 +276,7 @@ def _reopened(
     dtype: Output,
     version: int,
     scratch: Path | None,
+    cache: Path | None,
 ) -> TensorReader:
     return TensorReader(
         lake,
@@ -283,6 +287,7 @@ def _reopened(
         dtype=dtype,
         version=version,
         scratch=scratch,
+        cache=cache,
     )
 
 

@@ -18,9 +18,9 @@ from typing import Any
 from media_assets.errors import ContractBroken, MediaAssetsError, ReconciliationBroken, RivalRun, StoreFailed
 from media_assets.lake.delta import Provenance
 from media_assets.lake.journal import FetchJournal
-from media_assets.lake.location import STORE_ERRORS
 from media_assets.lake.parts import PartWriter
 from media_assets.lake.publications import unfinished_publications
+from media_assets.lake.store_errors import READ_ERRORS, STORE_ERRORS, store_code, told
 from media_assets.media.contact_sheet import Cell
 from media_assets.stages.assemble import Assembly, StageRows, outdated_by
 from media_assets.stages.audit import (
@@ -32,7 +32,7 @@ from media_assets.stages.audit import (
     status_finding,
 )
 from media_assets.stages.commit import Turns, commit_batch
-from media_assets.stages.intake import Intake, read_manifest, read_past, take_in
+from media_assets.stages.intake import Intake, named_blobs, read_manifest, read_past, take_in
 from media_assets.stages.outage import OutageGuard
 from media_assets.stages.pictures import caption_of
 from media_assets.stages.reading import BatchReader
@@ -65,13 +65,16 @@ def read_batch(
         return _read_alone(bench, batch_id, selected, options, provenance)
     except MediaAssetsError:
         raise
-    except STORE_ERRORS as error:
-        told = str(error).partition("\n")[0]  # obstore adds a page of debug text
-        raise StoreFailed(
+    except READ_ERRORS as error:
+        if store_code(error) is None and not isinstance(error, STORE_ERRORS):
+            raise  # polars' own, about no store
+        failed = StoreFailed(
             f"Batch {batch_id}: expected the lake to take and give what the batch needs, got {type(error).__name__}: "
-            f"{told}. The batch is not done; what was fetched stays fetched. See `media-assets doctor`, mend the "
-            f"store, then run the batch again."
-        ) from error
+            f"{told(error)}. The batch is not done; what was fetched stays fetched. See `media-assets doctor`, mend "
+            f"the store, then run the batch again."
+        )
+        # The text of an object store's error may hold a session token, and a cause is printed with its effect.
+        raise failed from (error if store_code(error) is None else None)
 
 
 def _read_alone(
@@ -99,6 +102,7 @@ def _read_batch(
     intake = _take_in(bench, batch_id, versions, journal, options)
     with ExitStack() as stack:
         stack.enter_context(journal)
+        stack.callback(bench.blobs.close)
         parts = None
         if TENSORS in stages:
             parts = TensorParts(stack.enter_context(PartWriter(bench.lake, TENSORS_IMAGES, batch_id, "tensor")))
@@ -131,7 +135,11 @@ def _take_in(
 ) -> Intake:
     manifest = read_manifest(bench.lake, batch_id)
     past = read_past(bench.lake, batch_id)
-    return take_in(batch_id, manifest, past, journal.entries(), bench.blobs.size_bytes, versions, options)
+    fetched = journal.entries()
+    sizes = bench.blobs.sizes(named_blobs(past, fetched))
+    intake = take_in(batch_id, manifest, past, fetched, sizes, versions, options)
+    bench.blobs.read_ahead(entry.kept.blob for entry in intake.to_read if entry.kept is not None)
+    return intake
 
 
 def _reader(

@@ -107,6 +107,14 @@ def read_past(lake: Lake, batch_id: str) -> Past:
     return Past(statuses, by_item(lake.scan(RAW_MEDIA, here)), by_item(lake.scan(FRAMES_IMAGES, here)))
 
 
+def named_blobs(past: Past, journal: Mapping[str, JournalEntry]) -> set[str]:
+    """Every blob that `take_in` may want to know the size of."""
+    named = {str(row["blob"]) for rows in past.statuses.values() for row in rows.values() if row["blob"] is not None}
+    named |= {str(row["media_id"]) for row in past.media.values()}
+    named |= {str(row["blob"]) for row in past.frames.values()}
+    return named | {entry.media_id for entry in journal.values()}
+
+
 def take_in(
     batch_id: str,
     manifest: Mapping[str, Row],

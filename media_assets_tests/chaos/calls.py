@@ -26,6 +26,7 @@ from media_assets.ingest import planning
 from media_assets.lake import damage, delta
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.journal import FetchJournal, JournalEntry
+from media_assets.lake.local_storage import FileLog
 
 ERROR, LOST_REPLY, LOST_COMMIT, TORN = "error", "lost reply", "lost reply of a commit", "torn"
 KINDS = (ERROR, LOST_REPLY, LOST_COMMIT, TORN)
@@ -164,8 +165,9 @@ def _torn_commit(table: DeltaTable, *_: Any, **__: Any) -> None:
 
 
 def _torn_append(journal: FetchJournal, entry: JournalEntry) -> None:
-    journal.path.parent.mkdir(parents=True, exist_ok=True)
-    with journal.path.open("ab") as file:
+    assert isinstance(journal.log, FileLog), "a drill's lake is local"
+    journal.log.path.parent.mkdir(parents=True, exist_ok=True)
+    with journal.log.path.open("ab") as file:
         file.write(b'\n{"item_key":"' + entry.item_key.encode()[:3])
 
 

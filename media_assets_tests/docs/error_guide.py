@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from media_assets.errors import ErrorCode
+from media_assets.errors import ErrorCode, StoreCode
 
 
 @dataclass(frozen=True)
@@ -142,3 +142,40 @@ SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
     },
 }
 """Every error code once, in the order of the page."""
+
+STORE_CODES: dict[StoreCode, Advice] = {
+    StoreCode.BUCKET_MISSING: Advice(
+        "There is no such bucket at this endpoint.",
+        "Create it, or correct `MEDIA_ASSETS_LAKE` or `MEDIA_ASSETS_S3_ENDPOINT`.",
+    ),
+    StoreCode.CREDENTIALS_MISSING: Advice(
+        "AWS's chain of providers found no credentials, or the provider failed.",
+        "Set `AWS_PROFILE`, or `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`; give the machine a role; or log in.",
+    ),
+    StoreCode.CREDENTIALS_REFUSED: Advice(
+        "The store does not know the key, or the secret or session token does not fit, or it has expired.",
+        "Check all three together, or log in anew. `media-assets doctor` says which provider they come from.",
+    ),
+    StoreCode.ACCESS_DENIED: Advice(
+        "A known identity without the right to do this.",
+        "Give it the rights that [object-storage.md](object-storage.md#rights) lists; with SSE-KMS, on the key too.",
+    ),
+    StoreCode.CLOCK_SKEWED: Advice(
+        "This machine's clock and the store's are more than 15 minutes apart.", "Set the clock (NTP)."
+    ),
+    StoreCode.REGION_WRONG: Advice(
+        "The bucket is in another region than requests are signed for.",
+        "Set `MEDIA_ASSETS_S3_REGION` to the bucket's.",
+    ),
+    StoreCode.STORE_UNREACHABLE: Advice(
+        "No connection, no such name, no TLS, or no answer in time.",
+        "Check `MEDIA_ASSETS_S3_ENDPOINT`, the network, a proxy, the certificate; then run the same again.",
+    ),
+    StoreCode.PUT_IF_ABSENT_IGNORED: Advice(
+        "The store takes a second create of one object. Concurrent commits would be lost; no table was begun.",
+        "Use a store that honours `If-None-Match`.",
+    ),
+    StoreCode.STORE_ERROR: Advice(
+        "Any other answer, 5xx after every retry among them.", "Look at the store's log, then run the same again."
+    ),
+}

@@ -21,7 +21,7 @@ import media_assets.tables
 from benchmarks import readme_table
 from media_assets.errors import ErrorCode
 from media_assets.tables import ALL_TABLES, TableContract
-from media_assets_tests.docs.error_guide import SECTIONS
+from media_assets_tests.docs.error_guide import SECTIONS, STORE_CODES
 
 ROOT = Path(__file__).resolve().parents[2]
 _GENERATED = "<!-- Generated: change the source and run `make docs`. -->\n"
@@ -57,6 +57,16 @@ def errors_page() -> str:
         ]
         lines += [_error_row(code, rows[code].meaning, rows[code].what_to_do) for code in rows]
         lines.append("")
+    lines += [
+        "## The object store\n",
+        "A command over a lake in a bucket that cannot be used ends with one of these, in its message and, with",
+        "`--json`, as `error.code`; a batch that meets one in the middle fails (`StoreFailed`), or its item is a dead",
+        "letter with `storage_failed`. The store's own answer is not repeated: it may hold keys.\n",
+        "| code | meaning | what to do |",
+        _rule_off(3),
+        *(f"| `{code.value}` | {advice.meaning} | {advice.what_to_do} |" for code, advice in STORE_CODES.items()),
+        "",
+    ]
     return "\n".join(lines)
 
 

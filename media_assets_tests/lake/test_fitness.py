@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,11 +13,16 @@ import polars as pl
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
-from media_assets.lake import fitness
+from media_assets.lake import fitness, put_if_absent
 from media_assets.lake.fitness import examine, put_if_absent_verdict
 from media_assets.lake.location import LakeLocation
 
-CHECKS = ["store honours put-if-absent", "Delta tables written here can be read", "disk has room"]
+CHECKS = [
+    "store can be reached",
+    "store honours put-if-absent",
+    "Delta tables written here can be read",
+    "disk has room",
+]
 
 
 def test_a_good_folder_passes_every_check_and_is_left_clean(tmp_path: Path) -> None:
@@ -31,11 +37,10 @@ def test_a_good_folder_passes_every_check_and_is_left_clean(tmp_path: Path) -> N
 def careless(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that takes every create, whether the object exists or not."""
 
-    def put(store: Any, path: str, body: bytes, mode: str) -> None:
+    def put(store: Any, path: str, body: bytes, mode: str, use_multipart: bool) -> None:
         obstore.put(store, path, body, mode="overwrite")
 
-    fake = SimpleNamespace(put=put, delete=obstore.delete, list=obstore.list)
-    monkeypatch.setattr(fitness, "obstore", fake)
+    monkeypatch.setattr(put_if_absent, "obstore", SimpleNamespace(put=put, delete=obstore.delete))
 
 
 @pytest.mark.usefixtures("careless")
@@ -46,7 +51,7 @@ def test_a_store_is_refused_when_it_ignores_put_if_absent(tmp_path: Path) -> Non
     assert "was accepted" in verdict.detail
     assert "If-None-Match" in verdict.advice
     assert list(tmp_path.iterdir()) == [], "the probe is removed"
-    assert [found.passed for found in examine(LakeLocation(str(tmp_path / "lake")))] == [False, True, True]
+    assert [found.passed for found in examine(LakeLocation(str(tmp_path / "lake")))] == [True, False, True, True]
 
 
 @pytest.mark.parametrize("store", [MemoryStore()])
@@ -66,8 +71,8 @@ def test_a_store_that_fails_is_a_finding_not_a_crash(tmp_path: Path, monkeypatch
     def put(*arguments: Any, **options: Any) -> None:
         raise PermissionError("403")
 
-    monkeypatch.setattr(fitness, "obstore", SimpleNamespace(put=put, delete=obstore.delete, list=obstore.list))
-    first, *rest = examine(LakeLocation(str(tmp_path)))
+    monkeypatch.setattr(put_if_absent, "obstore", SimpleNamespace(put=put, delete=obstore.delete))
+    _, first, *rest = examine(LakeLocation(str(tmp_path)))
     assert (first.passed, first.detail) == (False, "PermissionError: 403")
     assert "permissions" in first.advice
     assert all(verdict.passed for verdict in rest)
@@ -80,7 +85,7 @@ def test_tables_that_cannot_be_read_back_are_found(tmp_path: Path, monkeypatch: 
         raise FileNotFoundError(uri)
 
     monkeypatch.setattr(pl, "scan_delta", scan)
-    verdict = list(examine(LakeLocation(str(tmp_path))))[1]
+    verdict = list(examine(LakeLocation(str(tmp_path))))[2]
     assert not verdict.passed
     assert "FileNotFoundError" in verdict.detail
     assert list((tmp_path / "doctor").iterdir()) == [], "the probe is removed all the same"
@@ -93,6 +98,25 @@ def test_a_full_disk_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "Free at least 2 GiB" in verdict.advice
 
 
-def test_an_object_store_has_no_disk_to_look_at() -> None:
-    verdicts = list(examine(LakeLocation("nonsense://bucket")))
-    assert [(verdict.check, verdict.passed) for verdict in verdicts] == [(check, False) for check in CHECKS[:2]]
+class Racy:
+    """A store that refuses a second create, unless both come at the same moment."""
+
+    def __init__(self, n_winners: int) -> None:
+        self.n_winners, self.n_calls, self.lock = n_winners, 0, threading.Lock()
+
+    def put(self, store: Any, path: str, body: bytes, mode: str, use_multipart: bool) -> None:
+        with self.lock:
+            self.n_calls += 1
+            if 2 < self.n_calls <= 2 + self.n_winners:
+                obstore.put(store, path, body, mode="overwrite")
+                return
+        obstore.put(store, path, body, mode="create")
+
+
+def test_a_store_is_refused_when_several_creates_of_one_moment_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    racy = Racy(3)
+    fake = SimpleNamespace(put=racy.put, get=obstore.get, delete=obstore.delete)
+    monkeypatch.setattr(put_if_absent, "obstore", fake)
+    verdict = put_if_absent_verdict(MemoryStore())
+    assert not verdict.passed
+    assert "of 8 writers at the same moment 3 won" in verdict.detail

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from media_assets.lake.journal import FetchJournal, JournalEntry
+from media_assets.lake.local_storage import FileLog
 from media_assets.lake.location import LakeLocation
 
 
@@ -31,7 +32,7 @@ def test_entries_come_back_as_they_were(journal: FetchJournal) -> None:
 
 def test_there_are_no_entries_when_there_is_no_journal(journal: FetchJournal) -> None:
     assert journal.entries() == {}
-    assert not journal.path.parent.exists(), "reading creates nothing"
+    assert not journal.log.path.parent.exists(), "reading creates nothing"
 
 
 def test_the_latest_entry_of_an_item_counts(journal: FetchJournal) -> None:
@@ -44,11 +45,11 @@ def test_the_latest_entry_of_an_item_counts(journal: FetchJournal) -> None:
 
 def test_a_torn_last_line_costs_one_entry_wherever_it_was_cut(journal: FetchJournal) -> None:
     journal.append(entry("kept"))
-    kept = journal.path.read_bytes()
+    kept = journal.log.path.read_bytes()
     journal.append(entry("tørn"))
-    whole = journal.path.read_bytes()
+    whole = journal.log.path.read_bytes()
     for length in range(len(kept), len(whole) - 1):
-        journal.path.write_bytes(whole[:length])
+        journal.log.path.write_bytes(whole[:length])
         assert set(journal.entries()) == {"kept"}, length
         journal.append(entry("next"))
         assert set(journal.entries()) == {"kept", "next"}, length
@@ -70,7 +71,7 @@ def test_a_torn_last_line_costs_one_entry_wherever_it_was_cut(journal: FetchJour
 )
 def test_unknown_lines_are_passed_over(journal: FetchJournal, line: bytes) -> None:
     journal.append(entry("1"))
-    with journal.path.open("ab") as file:
+    with journal.log.path.open("ab") as file:
         file.write(b"\n" + line + b"\n")
     journal.append(entry("2"))
     assert set(journal.entries()) == {"1", "2"}
@@ -79,12 +80,12 @@ def test_unknown_lines_are_passed_over(journal: FetchJournal, line: bytes) -> No
 def append_many(path: str, prefix: str, n_entries: int) -> None:
     """Runs in a process of its own."""
     for number in range(n_entries):
-        FetchJournal(Path(path)).append(entry(f"{prefix}{number}" + "x" * 3000))
+        FetchJournal(FileLog(Path(path))).append(entry(f"{prefix}{number}" + "x" * 3000))
 
 
 def test_two_processes_append_without_tearing_each_others_lines(journal: FetchJournal) -> None:
     context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=append_many, args=(str(journal.path), prefix, 200)) for prefix in "ab"]
+    processes = [context.Process(target=append_many, args=(str(journal.log.path), prefix, 200)) for prefix in "ab"]
     for process in processes:
         process.start()
     for process in processes:

@@ -11,16 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from obstore.store import LocalStore
 
 from media_assets.errors import SetupError, TableDamaged
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
 from media_assets.lake.leftovers import delete_leftovers, find_leftovers
-from media_assets.lake.location import LakeLocation
 from media_assets.lake.parts import PartWriter
 from media_assets.tables import TENSORS_IMAGES
-from media_assets_tests.lake.lakes import US, files_of, plan, planned, tensor
+from media_assets_tests.lake.lakes import US, plan, planned, tensor
 
 LATER = datetime.now(UTC) + timedelta(days=30)
 
@@ -116,16 +114,3 @@ def test_age_is_that_of_the_last_write(littered: Lake) -> None:
     (old,) = find_leftovers(littered)
     assert old.path == young.path
     assert abs(old.modified_at.timestamp() - eight_days_ago) < 1
-
-
-def test_a_lake_in_an_object_store_is_cleaned_through_its_listing(
-    littered: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = littered.location.path
-    monkeypatch.setattr(LakeLocation, "is_local", property(lambda self: False))
-    monkeypatch.setattr(LakeLocation, "store", lambda self, *parts: LocalStore(root.joinpath(*parts)))
-    (found,) = find_leftovers(littered, now=LATER)  # such a store lists no upload that was cut short
-    assert found.folder == "tensors/images"
-    delete_leftovers(littered, [found, found])
-    assert find_leftovers(littered, now=LATER) == []
-    assert all(file.exists() for file in files_of(littered, TENSORS_IMAGES))

@@ -11,6 +11,7 @@ from obstore.store import LocalStore
 
 from media_assets.errors import LakeUnfit
 from media_assets.lake.location import LakeLocation
+from media_assets.lake.s3_options import S3Options
 from media_assets_tests.lake.lakes import lake_at, plan, planned
 
 UNREADABLE = [" ", "%", "#", ">", "<", "é"]
@@ -109,7 +110,7 @@ def test_a_spelling_is_refused_when_it_would_name_another_folder(url: str) -> No
 
 
 def test_an_object_store_is_not_a_path() -> None:
-    location = LakeLocation("s3://bucket/prefix/", {"aws_region": "eu-central-1"})
+    location = LakeLocation("s3://bucket/prefix/", S3Options(endpoint="http://127.0.0.1:1", region="eu-central-1"))
     assert not location.is_local
     assert location.uri("raw", "media") == "s3://bucket/prefix/raw/media"
     assert type(location.store("blobs")).__name__ == "S3Store"
@@ -131,7 +132,16 @@ def test_a_folder_that_cannot_be_made_is_unfit(tmp_path: Path) -> None:
         LakeLocation(str(tmp_path / "file" / "lake")).store("blobs")
 
 
-@pytest.mark.parametrize("url", ["ftp://host/lake", "s3://", "nonsense://x"])
+@pytest.mark.parametrize("url", ["s3://key:secret@bucket/lake", "s3://bucket/lake?secret=1", "s3://secret/#x"])
+def test_a_refused_url_is_not_repeated_since_it_may_hold_a_key(url: str) -> None:
+    with pytest.raises(LakeUnfit) as caught:
+        LakeLocation(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://host/lake", "s3://", "nonsense://x", "s3://b/a b", "s3://bucket/a/../b", "S3://Up"]
+)
 def test_a_store_that_is_not_known_is_unfit(url: str) -> None:
     with pytest.raises(LakeUnfit, match="s3://bucket/prefix") as caught:
         LakeLocation(url).store("blobs")

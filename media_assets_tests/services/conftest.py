@@ -1,4 +1,4 @@
-"""One lake, one `dagster dev` over it and one browser for all tests here; each is started when first asked for."""
+"""One lake, one `dagster dev` over it, one browser and one store for all tests; each starts when first asked for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from media_assets.demo.corpus import write_large_corpus
 from media_assets_tests.services.availability import Unavailable, give_up
 from media_assets_tests.services.browser import Visitor, running_chromium
 from media_assets_tests.services.dagster_dev import DagsterDev, running_dagster_dev
+from media_assets_tests.services.seaweedfs import SeaweedFS, running_seaweedfs
 from media_assets_tests.services.workplace import Workplace, open_workplace
 
 BATCH_SIZE = 8
@@ -49,5 +50,15 @@ def visitor(dagster_dev: DagsterDev) -> Iterator[Visitor]:
             visitor = Visitor(context, dagster_dev.url)
             visitor.dismiss_greeting()
             yield visitor
+    except Unavailable as reason:
+        give_up(reason)
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """A SeaweedFS with two identities."""
+    try:
+        with running_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as store:
+            yield store
     except Unavailable as reason:
         give_up(reason)
