@@ -29,9 +29,9 @@ help:
 	@echo 'make dev             open the graph in the Dagster UI, on 127.0.0.1:$(PORT)'
 	@echo 'make test            the tests that need nothing but this machine ($(WORKERS) workers)'
 	@echo 'make test-services   the tests against real servers, on loopback'
-	@echo 'make check           format, lint, types, import direction, docs, forbidden content'
+	@echo 'make check           format, lint, types, import direction, docs, licences, forbidden content'
 	@echo 'make format          let ruff format the code and mend what it can'
-	@echo 'make docs            write what is generated: docs/errors.md, docs/tables.md, numbers in README.md'
+	@echo 'make docs            write what is generated: errors, tables and dependencies in docs/, numbers in README.md'
 	@echo 'make bench           measure what the README claims'
 	@echo 'make chaos           kill processes over and over, then compare the tables'
 	@echo 'make hostile         hostile files, servers and addresses through the whole path, then fuzzing'
@@ -65,7 +65,7 @@ check: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m media_assets_tests.docs.generate --check
-	$(BIN)/python -m pytest -q media_assets_tests/docs --ignore=media_assets_tests/docs/test_readme_runs.py
+	$(BIN)/python -m pytest -q media_assets_tests/docs media_assets_tests/supply --ignore=media_assets_tests/docs/test_readme_runs.py
 
 format: $(DEV)
 	$(BIN)/ruff check --fix .
