@@ -22,7 +22,7 @@ BASE = $(VENV)/.base-stamp
 DEV = $(VENV)/.dev-stamp
 SET_UP = PYTHON='$(PYTHON)' VENV='$(VENV)' sh .ci/environment
 
-.PHONY: help demo dev test test-services check format docs bench chaos hostile clean
+.PHONY: help demo dev test test-services check format docs bench chaos hostile audit clean
 
 help:
 	@echo 'make demo            run the whole path on sample media, offline'
@@ -35,6 +35,7 @@ help:
 	@echo 'make bench           measure what the README claims'
 	@echo 'make chaos           kill processes over and over, then compare the tables'
 	@echo 'make hostile         hostile files, servers and addresses through the whole path, then fuzzing'
+	@echo 'make audit           known problems of dependencies, in a stored database: ARGS="--database all.zip"'
 	@echo 'make clean           remove the environment and caches; lakes stay'
 	@echo
 	@echo 'Variables: PYTHON= interpreter, VENV=$(VENV), WORKERS=$(WORKERS), PORT=$(PORT), DAGSTER_HOME=,'
@@ -82,6 +83,9 @@ chaos: $(DEV)
 
 hostile: $(DEV)
 	@$(BIN)/python -m media_assets_tests.hostile $(ARGS)
+
+audit: $(DEV)
+	@$(BIN)/python -m media_assets_tests.supply.audit $(ARGS)
 
 clean:
 	@if [ -f '$(VENV)/pyvenv.cfg' ]; then rm -rf '$(VENV)'; fi

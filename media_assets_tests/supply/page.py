@@ -11,6 +11,7 @@ from media_assets_tests.supply import closure, wheels
 from media_assets_tests.supply.bundled import COPYLEFT, EVIDENCE, LIBRARIES, LINKED_IN
 from media_assets_tests.supply.licences import NAMED
 from media_assets_tests.supply.media import MEDIA
+from media_assets_tests.supply.problems import PROBLEMS, Problem
 from media_assets_tests.supply.record import Package
 from media_assets_tests.supply.spdx import is_allowed
 
@@ -45,6 +46,14 @@ GPL. The pipeline only decodes HEIC; x265 makes sample files of the demo and the
 FFmpeg in the wheel of OpenCV is built without its GPL parts. The project opens no video with it.
 """
 
+_PROBLEMS = """\
+## Known problems
+
+`make audit` holds what is pinned and installed against a stored copy of the OSV database, without any network; without
+a copy it says that it looked at nothing, and how to get one. These are problems of pinned versions that were met while
+building; each entry is for one version, and has to be looked at again when it is raised:
+"""
+
 
 def dependencies_page(packages: dict[str, Package]) -> str:
     """The page."""
@@ -64,6 +73,8 @@ def dependencies_page(packages: dict[str, Package]) -> str:
         "information and names in the binaries:\n",
         _table(("package", "what"), ((_pinned_name(key), LINKED_IN[key]) for key in sorted(LINKED_IN))),
         _components(packages),
+        _PROBLEMS,
+        _table(("package", "version", "what is wrong", "why it does no harm", "held by"), map(_problem, PROBLEMS)),
         "## Media and models\n",
         _table(("where", "what", "from", "licence"), MEDIA),
     ]
@@ -108,6 +119,12 @@ def _components(packages: dict[str, Package]) -> str:
         "the lists is held against the allowed ones, except where a list names what its wheel lacks.\n\n"
         + _table(("package", "components"), sorted(listed, key=lambda row: row[0].lower()))
     )
+
+
+def _problem(problem: Problem) -> tuple[str, ...]:
+    path, _, test = problem.test.partition("::")
+    held = f"[`{test.removeprefix('test_')}`](../{path})"
+    return problem.package, problem.version, problem.what, problem.mitigation, held
 
 
 def _pinned_name(key: str) -> str:
