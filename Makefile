@@ -33,8 +33,8 @@ help:
 	@echo 'make format          let ruff format the code and mend what it can'
 	@echo 'make docs            write what is generated: errors, tables and dependencies in docs/, numbers in README.md'
 	@echo 'make bench           measure what the README claims'
-	@echo 'make chaos           kill processes over and over, then compare the tables'
-	@echo 'make hostile         hostile files, servers and addresses through the whole path, then fuzzing'
+	@echo 'make chaos           kill, starve, damage, feed hostile files and fuzz, then compare the tables'
+	@echo 'make hostile         of these, the hostile files and servers and the fuzzing alone'
 	@echo 'make audit           known problems of dependencies, in a stored database: ARGS="--database all.zip"'
 	@echo 'make clean           remove the environment and caches; lakes stay'
 	@echo

@@ -26,7 +26,7 @@ def story(tmp_path: Path) -> Iterator[Story]:
     with (
         HostileServer(host=HOST) as server,
         mock.patch.object(resources, "FetchLimits", partial(FetchLimits, **_QUICK)),
-        mock.patch("dagster.RetryPolicy.calculate_delay", lambda self, attempt: 0.0),
+        mock.patch("dagster.RetryPolicy.calculate_delay", return_value=0.0),
     ):
         yield Story(tmp_path / "site", server)
 
