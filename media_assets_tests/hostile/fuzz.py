@@ -192,11 +192,18 @@ def fuzz_urls(seconds: float, seed: int, folder: Path) -> Findings:
         assert url.port is not None
         assert str(judge_url(str(url), policy)) == str(url), "its own text is judged otherwise"
         for address in _as_address(url.raw_host or ""):
-            assert ipaddress.ip_address(address).is_global, f"{text!r} is read as {address}"
+            assert _is_public(address), f"{text!r} is read as {address}"
             judge_address(address, policy)
         return "judged"
 
     return _fuzz_texts(seconds, random.Random(f"urls {seed}"), Findings(folder), urls, _URL_PIECES, one)
+
+
+def _is_public(address: str) -> bool:
+    """As `ipaddress` has it, but of a 6to4 address what is inside: Python 3.13 calls no such address public."""
+    parsed = ipaddress.ip_address(address)
+    inside = parsed.sixtofour if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (inside or parsed).is_global
 
 
 def _as_address(host: str) -> set[str]:
