@@ -22,19 +22,20 @@ BASE = $(VENV)/.base-stamp
 DEV = $(VENV)/.dev-stamp
 SET_UP = PYTHON='$(PYTHON)' VENV='$(VENV)' sh .ci/environment
 
-.PHONY: help demo dev test test-services check format docs bench chaos hostile clean
+.PHONY: help demo dev test test-services check format docs bench chaos hostile audit clean
 
 help:
 	@echo 'make demo            run the whole path on sample media, offline'
 	@echo 'make dev             open the graph in the Dagster UI, on 127.0.0.1:$(PORT)'
 	@echo 'make test            the tests that need nothing but this machine ($(WORKERS) workers)'
 	@echo 'make test-services   the tests against real servers, on loopback'
-	@echo 'make check           format, lint, types, import direction, docs, forbidden content'
+	@echo 'make check           format, lint, types, import direction, docs, licences, forbidden content'
 	@echo 'make format          let ruff format the code and mend what it can'
-	@echo 'make docs            write what is generated: docs/errors.md, docs/tables.md, numbers in README.md'
+	@echo 'make docs            write what is generated: errors, tables and dependencies in docs/, numbers in README.md'
 	@echo 'make bench           measure what the README claims'
-	@echo 'make chaos           kill processes over and over, then compare the tables'
-	@echo 'make hostile         hostile files, servers and addresses through the whole path, then fuzzing'
+	@echo 'make chaos           kill, starve, damage, feed hostile files and fuzz, then compare the tables'
+	@echo 'make hostile         of these, the hostile files and servers and the fuzzing alone'
+	@echo 'make audit           known problems of dependencies, in a stored database: ARGS="--database all.zip"'
 	@echo 'make clean           remove the environment and caches; lakes stay'
 	@echo
 	@echo 'Variables: PYTHON= interpreter, VENV=$(VENV), WORKERS=$(WORKERS), PORT=$(PORT), DAGSTER_HOME=,'
@@ -65,7 +66,7 @@ check: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m media_assets_tests.docs.generate --check
-	$(BIN)/python -m pytest -q media_assets_tests/docs --ignore=media_assets_tests/docs/test_readme_runs.py
+	$(BIN)/python -m pytest -q media_assets_tests/docs media_assets_tests/supply --ignore=media_assets_tests/docs/test_readme_runs.py
 
 format: $(DEV)
 	$(BIN)/ruff check --fix .
@@ -82,6 +83,9 @@ chaos: $(DEV)
 
 hostile: $(DEV)
 	@$(BIN)/python -m media_assets_tests.hostile $(ARGS)
+
+audit: $(DEV)
+	@$(BIN)/python -m media_assets_tests.supply.audit $(ARGS)
 
 clean:
 	@if [ -f '$(VENV)/pyvenv.cfg' ]; then rm -rf '$(VENV)'; fi

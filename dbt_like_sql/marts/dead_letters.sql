@@ -16,7 +16,12 @@ select
     s.code_version,
     s.run_id,
     m.source,
-    m.uri
+    -- without what may be a secret, as place_of has it: scheme, host, port and path, or no more than the scheme
+    case
+        when regexp_matches(m.uri, '^[A-Za-z][A-Za-z0-9+.-]*://(\[[^\]]*\]|[^/?#:@]*)(:[0-9]*)?([/?#]|$)')
+            then regexp_replace(m.uri, '(?s)[?#].*', '')
+        when m.uri is not null then regexp_extract(m.uri, '^([A-Za-z][A-Za-z0-9+.-]*:/*)?') || '…'
+    end as uri
 from ingest.item_status as s
 left join ingest.manifest as m on m.batch_id = s.batch_id and m.item_key = s.item_key
 where s.status = 'failed'

@@ -97,11 +97,16 @@ def _sandbox(settings: Settings) -> Verdict:
 
 
 def _formats() -> Verdict:
-    import pillow_heif
     from PIL import features
 
+    try:
+        import pillow_heif
+    except ImportError:
+        heic = "HEIC is not opened: pillow-heif is not installed"
+    else:
+        heic = f"HEIC by libheif {pillow_heif.libheif_version()}"
     missing = [name for name in ("webp", "avif", "jpg", "zlib", "libtiff") if not features.check(name)]
-    detail = f"JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF by Pillow; HEIC by libheif {pillow_heif.libheif_version()}"
+    detail = f"JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF by Pillow; {heic}"
     if missing:
         detail = f"Pillow lacks {', '.join(missing)}"
     return Verdict("formats can be decoded", not missing, detail, "Install Pillow from its wheel.")

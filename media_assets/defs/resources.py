@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from media_assets.lake.location import LakeLocation
 from media_assets.lake.s3_options import S3Options
 from media_assets.media.tensors import TensorSpec
 from media_assets.stages.workbench import FetchSettings, Progress, ReadOptions, Workbench, no_progress
+
+_PROXY = "MEDIA_ASSETS_PROXY"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Settings:
     tensor_specs: str = "[{}]"
     allowed_networks: str = ""
     local_roots: str = ""
-    proxy: str = ""
+    proxy: str = field(default="", repr=False)  # may hold a password
     n_connections: int = 32
     user_agent: str = "media-assets/0.1"
     cache: str = ""
@@ -198,8 +200,17 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:
-        """The resource that holds these settings."""
-        return cls(**{name: getattr(settings, name) for name in Settings.__dataclass_fields__})
+        """The resource that holds these settings; of the proxy only where it is found.
+
+        Dagster keeps the configuration of every job that ran, and shows it to whoever opens its UI.
+
+        Raises:
+            SetupError: a proxy that is not the one in `MEDIA_ASSETS_PROXY`.
+        """
+        values = {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
+        if settings.proxy and settings.proxy != os.environ.get(_PROXY):
+            raise SetupError(f"Expected a proxy to be named by {_PROXY}, where no password is kept; got another one.")
+        return cls(**values | {"proxy": dg.EnvVar(_PROXY) if settings.proxy else ""})
 
     def settings(self) -> Settings:
         """The plain settings."""

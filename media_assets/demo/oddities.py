@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-import pillow_heif
 from PIL import Image, TiffImagePlugin
 
 from media_assets.demo.photos import Pixels, encode_jpeg
@@ -111,6 +110,8 @@ def animated_gif(pixels: Pixels, image_id: str) -> bytes:
 
 def heic(pixels: Pixels, image_id: str) -> bytes:
     """HEIF with HEVC inside, as from a phone."""
+    import pillow_heif  # here, since all else works without it
+
     stream = io.BytesIO()
     pillow_heif.from_pillow(_smaller(pixels)).save(stream, quality=75, enc_params={"preset": "ultrafast"})
     return stream.getvalue()

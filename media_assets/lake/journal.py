@@ -19,10 +19,10 @@ from media_assets.lake.storage import AppendLog
 
 
 class JournalEntry(msgspec.Struct, frozen=True):
-    """One item whose bytes are a blob now."""
+    """One item whose bytes are a blob now. `uri_sha256` is of its URI, which may hold a secret."""
 
     item_key: str
-    uri: str
+    uri_sha256: str
     media_id: str
     size_bytes: int
     fetched_at: datetime

@@ -9,7 +9,6 @@ import io
 from collections.abc import Callable
 
 import msgspec
-import pillow_heif
 from PIL import AvifImagePlugin, Image
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
@@ -36,7 +35,6 @@ _HARD_MAX_PIXELS = 178_956_970
 
 # Workers scale by processes; a decoder's own threads would only add to the memory that a worker may use.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-pillow_heif.options.DECODE_THREADS = 1
 
 _OPENERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "image/jpeg": JpegImageFile,
@@ -45,10 +43,17 @@ _OPENERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "image/gif": GifImageFile,
     "image/tiff": TiffImageFile,
     "image/bmp": BmpImageFile,
-    "image/heic": pillow_heif.HeifImageFile,
     "image/avif": AvifImageFile,
 }
 """Readers are called by name, never found by `Image.open`: a rarely tested one cannot be reached at all."""
+
+try:  # its wheel carries an encoder under the GPL: whoever must not pass that on removes the package
+    import pillow_heif
+except ImportError:
+    pass
+else:
+    pillow_heif.options.DECODE_THREADS = 1
+    _OPENERS["image/heic"] = pillow_heif.HeifImageFile
 
 
 class StillLimits(msgspec.Struct, frozen=True):
@@ -123,6 +128,10 @@ def _admit(data: bytes, limits: StillLimits) -> str:
             ErrorCode.UNSUPPORTED_FORMAT,
             f"expected one of {', '.join(sorted(_short(m) for m in STILL_MIMES))}; "
             f"got {mime}, which is not opened as a still.",
+        )
+    if mime not in _OPENERS:
+        raise ItemError(
+            ErrorCode.UNSUPPORTED_FORMAT, f"got {mime}, and pillow-heif, which opens it, is not installed here."
         )
     return mime
 

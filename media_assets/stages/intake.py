@@ -15,6 +15,7 @@ import polars as pl
 from media_assets.errors import ErrorCode, NotMaterialized
 from media_assets.lake.delta import Lake
 from media_assets.lake.journal import JournalEntry
+from media_assets.media.identity import media_id as hash_of
 from media_assets.stages.stage import FRAMES, RAW, TENSORS, Stage, stage_named
 from media_assets.stages.workbench import ReadOptions
 from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, MANIFEST, RAW_MEDIA
@@ -48,6 +49,11 @@ class Entry:
     def key(self) -> str:
         """The item's key."""
         return str(self.item["item_key"])
+
+    @property
+    def uri_sha256(self) -> str:
+        """What stands for its URI in the journal."""
+        return hash_of(str(self.item["uri"]).encode())
 
     @property
     def position(self) -> int:
@@ -216,7 +222,7 @@ def _already_fetched(
     written = journal.get(entry.key)
     if (
         written is not None
-        and written.uri == entry.item["uri"]
+        and written.uri_sha256 == entry.uri_sha256
         and blob_size(written.media_id) == written.size_bytes
         # A run that was killed while it asked again may have got the very bytes that were refused before.
         and written.media_id != refused

@@ -124,7 +124,7 @@ class BatchReader:
         settings = self.bench.fetch
 
         def journal(kept: Fetched) -> None:
-            uri = missing[str(kept.key)].item["uri"]
+            uri = missing[str(kept.key)].uri_sha256
             self.journal.append(JournalEntry(str(kept.key), uri, kept.media_id, kept.size_bytes, kept.fetched_at))
 
         results = fetch_all(

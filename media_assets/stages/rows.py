@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from media_assets.errors import ItemError
+from media_assets.ingest.fetch.redaction import place_of
 from media_assets.lake.delta import Provenance
 from media_assets.media.identity import frame_id
 from media_assets.media.still import FrameRead, StillProbe
@@ -88,7 +89,7 @@ def raw_row(reading: Reading) -> Row:
         "has_c2pa": probe.has_c2pa,
         "has_location": probe.has_location,
         "source": item["source"],
-        "uri": item["uri"],
+        "uri": place_of(item["uri"]),
         "licence": item["licence"],
         "attribution": item["attribution"],
         "fetched_at": reading.fetched_at,

@@ -37,7 +37,10 @@ class ManifestModel(pa.DataFrameModel):
     item_key: str = column("Stable and unique inside its source", str_length={"min_value": 1, "max_value": 4096})
     position: pl.Int64 = column("0-based place in the batch; the earlier of two equal items is the original", ge=0)
     source: str = column("Where it comes from: open-images, folder, ...", str_length={"min_value": 1})
-    uri: str = column("Where its bytes are: http(s):// or file://", str_length={"min_value": 1})
+    uri: str = column(
+        "Where its bytes are, http(s):// or file://, as it was given: the one column that may hold a secret",
+        str_length={"min_value": 1},
+    )
     kind: str = column("What sort of media is expected", isin=[k.value for k in Kind])
     declared_bytes: pl.Int64 = column("Size promised by the source, bytes", nullable=True, ge=0)
     declared_checksum: str = column(

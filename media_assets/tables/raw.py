@@ -37,7 +37,9 @@ class MediaModel(pa.DataFrameModel):
     has_c2pa: bool = column("Whether content credentials (C2PA) are embedded", nullable=True)
     has_location: bool = column("Whether a position is embedded; the position itself is never kept", nullable=True)
     source: str = column("Where it came from", str_length={"min_value": 1})
-    uri: str = column("Where its bytes were expected", str_length={"min_value": 1})
+    uri: str = column(
+        "Where its bytes were expected, without query; the whole is in ingest/manifest", str_length={"min_value": 1}
+    )
     licence: str = column("Licence as the source states it", nullable=True)
     attribution: str = column("Whom to credit", nullable=True)
     fetched_at: Annotated[pl.Datetime, "us", "UTC"] = column("When the bytes came, UTC")

@@ -1,6 +1,7 @@
 """`make chaos`: every drill, or those named; progress on stderr, one JSON document on stdout.
 
-    python -m media_assets_tests.chaos [--drill NAME]... [--seed N] [--small] [--output FILE] [--directory FOLDER]
+    python -m media_assets_tests.chaos [--drill NAME]... [--seed N] [--small] [--fuzz-seconds N] [--output FILE]
+        [--directory FOLDER]
 
 All drills at full size leave their result in `benchmarks/results/chaos-DATE.json`. Everything runs on 127.0.0.1 below
 one working folder; the number of faults and the time of every process are bounded, and a seed repeats the choices.
@@ -23,7 +24,7 @@ from benchmarks.machine import machine
 from media_assets_tests.chaos.result import Options, Result, say
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-DRILLS = ("download", "kills", "storage", "rivals", "disk-full", "clock", "damaged-log")
+DRILLS = ("download", "kills", "storage", "rivals", "disk-full", "clock", "damaged-log", "hostile", "fuzz")
 
 
 def main() -> int:
@@ -76,6 +77,7 @@ def _document(results: list[Result], arguments: argparse.Namespace) -> dict[str,
             "lost": sum(result.lost for result in results),
             "twice": sum(result.twice for result in results),
             "seconds": round(sum(result.seconds for result in results), 1),
+            **{result.drill: result.figures for result in results if result.figures},
             "held": all(result.is_held for result in results),
         },
         "drills": {result.drill: result.document() for result in results},
@@ -86,7 +88,10 @@ def _command(arguments: argparse.Namespace) -> str:
     """What says the same on any machine: where its folder lay is left out."""
     drills = [word for drill in arguments.drill or () for word in ("--drill", drill)]
     small = ["--small"] if arguments.small else []
-    words = [*drills, *small, "--seed", str(arguments.seed)]
+    fuzzing = (
+        [] if arguments.fuzz_seconds == Options.fuzz_seconds else ["--fuzz-seconds", f"{arguments.fuzz_seconds:g}"]
+    )
+    words = [*drills, *small, *fuzzing, "--seed", str(arguments.seed)]
     return " ".join(["python -m media_assets_tests.chaos", *words])
 
 
@@ -97,6 +102,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--small", action="store_true", help="sizes of seconds, to try the drills themselves")
     parser.add_argument("--output", type=Path, help="where the JSON is left")
     parser.add_argument("--directory", type=Path, help="where working folders are made; default: the system's")
+    parser.add_argument("--fuzz-seconds", type=float, default=Options.fuzz_seconds, help="for the drill fuzz")
     of_download = parser.add_argument_group("download")
     of_download.add_argument("--images", type=int, default=10_000)
     of_download.add_argument("--bad", type=int, default=30)

@@ -14,10 +14,11 @@ _STARTED = time.monotonic()
 
 @dataclass(frozen=True)
 class Options:
-    """The choices of one call. `small` takes sizes of seconds instead of minutes; the rest is the download drill's."""
+    """The choices of one call. `small` takes sizes of seconds instead of minutes; the last are the download drill's."""
 
     seed: int = 1
     small: bool = False
+    fuzz_seconds: float = 60
     images: int = 10_000
     bad: int = 30
     batch_size: int = 5_000
@@ -37,6 +38,7 @@ class Result:
     held: dict[str, bool] = field(default_factory=dict)  # promise → whether it held for every fault
     skipped: str | None = None  # why the drill could not run here
     seconds: float = 0.0
+    figures: dict[str, float] = field(default_factory=dict)  # of this drill alone, for the summary
     detail: dict[str, Any] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)  # the first twenty cases in which a promise did not hold
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from media_assets_tests.chaos import clock, rivals
+from media_assets.ingest.fetch import addresses
+from media_assets_tests.chaos import clock, fuzz, rivals
+from media_assets_tests.chaos.__main__ import DRILLS
 from media_assets_tests.chaos.calls import ERROR, LOST_COMMIT, LOST_REPLY, TORN
 from media_assets_tests.chaos.points import make_scenes, named_cases, play
 from media_assets_tests.chaos.result import Options, Result
 from media_assets_tests.chaos.storage import Trial, make_trials
+from media_assets_tests.hostile.fuzz import fuzz_csv, fuzz_urls
 from media_assets_tests.shelf import Shelf
 from media_assets_tests.stages.test_kills import POINTS
 
@@ -66,3 +70,30 @@ def test_nothing_is_lost_or_doubled_when_four_processes_backfill_the_same_batche
 
 def test_the_tables_are_the_same_when_the_clock_jumps(tmp_path: Path) -> None:
     require_held(clock.run(tmp_path, SMALL))
+
+
+@pytest.mark.parametrize("name", DRILLS)
+def test_every_drill_can_be_begun(name: str) -> None:
+    assert callable(import_module(f"media_assets_tests.chaos.{name.replace('-', '_')}").run)
+
+
+def test_fuzzing_is_a_drill_that_a_crash_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(seconds: float, seed: int, folder: Path) -> dict[str, object]:
+        names = {"urls": fuzz_urls(seconds, seed, folder), "csv": fuzz_csv(seconds, seed, folder)}
+        targets = {name: target.summary() for name, target in names.items()}
+        n_outside = sum(target["outside"] for target in targets.values())
+        n_executions = sum(target["executions"] for target in targets.values())
+        return {"seconds": seconds, "executions": n_executions, "outside": n_outside, "targets": targets}
+
+    monkeypatch.setattr(fuzz, "fuzz", found)  # two quick targets of the same shape
+    options = Options(small=True, fuzz_seconds=0.5)
+    result = fuzz.run(tmp_path, options)
+    require_held(result)
+    assert result.figures["seconds"] == 0.5
+    assert result.figures["examples"] > 50
+    assert result.figures["crashes"] == 0
+    monkeypatch.setattr(addresses, "_why_not_global", lambda address: None)
+    result = fuzz.run(tmp_path, options)
+    assert not result.is_held
+    assert result.figures["crashes"] > 0
+    assert "urls: [" in result.broken[0]

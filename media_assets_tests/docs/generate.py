@@ -1,9 +1,10 @@
-"""Write what is generated, `docs/errors.md`, `docs/tables.md` and the README's numbers, or check that it is current.
+"""Write what is generated, or check that it is current: pages of `docs/`, the README's numbers, what is installed.
 
     python -m media_assets_tests.docs.generate [--check]
 
 Errors come from `media_assets.errors` and `error_guide`, tables from the contracts in `media_assets.tables`, numbers
-from the newest files in `benchmarks/results`.
+from the newest files in `benchmarks/results`, dependencies from `constraints.txt` and what is installed
+(`media_assets_tests/supply`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from benchmarks import readme_table
 from media_assets.errors import ErrorCode
 from media_assets.tables import ALL_TABLES, TableContract
 from media_assets_tests.docs.error_guide import SECTIONS, STORE_CODES
+from media_assets_tests.supply import record
+from media_assets_tests.supply.page import dependencies_page
 
 ROOT = Path(__file__).resolve().parents[2]
 _GENERATED = "<!-- Generated: change the source and run `make docs`. -->\n"
@@ -163,7 +166,10 @@ def _anchor(heading: str) -> str:
 def pages() -> dict[Path, str]:
     """Every generated page: where it lies, and what it must hold."""
     readme = ROOT / "README.md"
+    packages = record.renewed()
     return {
+        record.PATH: record.text(packages),
+        ROOT / "docs" / "dependencies.md": dependencies_page(packages),
         ROOT / "docs" / "errors.md": errors_page(),
         ROOT / "docs" / "tables.md": tables_page(),
         readme: readme_table.with_section(readme.read_text("utf-8"), readme_table.section()),

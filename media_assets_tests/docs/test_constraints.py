@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from importlib.metadata import PackageNotFoundError, requires
 
 import pytest
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from media_assets_tests.docs.pages import ROOT
+from media_assets_tests.supply import closure
 
 LINE = re.compile(
     r"^(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>\d[\w.!+]*)(?: *; *(?:python_version|sys_platform)[^/@]+)?$"
@@ -24,29 +22,6 @@ def pin_lines() -> list[str]:
 
 def _pinned() -> set[str]:
     return {canonicalize_name(match["name"]) for line in pin_lines() if (match := LINE.match(line))}
-
-
-def _declared() -> list[Requirement]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return [Requirement(line) for line in (*project["dependencies"], *project["optional-dependencies"]["dev"])]
-
-
-def _brought_by(requirements: list[Requirement]) -> set[str]:
-    """Every installed package that these requirements need here, themselves included."""
-    waiting = [(r, extra) for r in requirements for extra in ("", *r.extras)]
-    seen: set[tuple[str, str]] = set()
-    while waiting:
-        requirement, extra = waiting.pop()
-        if (key := (canonicalize_name(requirement.name), extra)) in seen:
-            continue
-        try:
-            needed = [Requirement(line) for line in requires(requirement.name) or []]
-        except PackageNotFoundError:
-            continue  # needed on another platform only
-        seen.add(key)
-        wanted = [r for r in needed if r.marker is None or r.marker.evaluate({"extra": extra})]
-        waiting += [(r, other) for r in wanted for other in ("", *r.extras)]
-    return {name for name, _ in seen}
 
 
 def test_every_line_is_a_version_and_nothing_else() -> None:
@@ -74,10 +49,11 @@ def test_names_are_unique_and_sorted() -> None:
 
 
 def test_every_package_an_install_brings_is_pinned() -> None:
-    brought = _brought_by(_declared())
-    assert len(brought) > len(_declared())
+    declared = [requirement for group in closure.declared().values() for requirement in group]
+    brought = closure.brought_by(declared)
+    assert len(brought) > len(declared)
     assert sorted(brought - _pinned()) == []
 
 
 def test_declared_dependencies_name_no_place() -> None:
-    assert [str(requirement) for requirement in _declared() if requirement.url] == []
+    assert [str(r) for group in closure.declared().values() for r in group if r.url] == []

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.machine import machine
 from media_assets_tests.hostile.corpus import corpus
-from media_assets_tests.hostile.folder_run import MAX_PEAK_BYTES, run_folder
+from media_assets_tests.hostile.folder_run import run_folder
 from media_assets_tests.hostile.fuzz import fuzz
 from media_assets_tests.hostile.http_run import run_http
 
@@ -41,7 +41,6 @@ def run(folder: Path, fuzz_seconds: float, seed: int) -> dict[str, Any]:
     servers = run_http(folder / "servers")
     # what a fuzzer found outlives the run
     found = fuzz(fuzz_seconds, seed, Path(tempfile.mkdtemp(prefix="media-assets-fuzz-"))) if fuzz_seconds else {}
-    outside = sum(found[target]["outside"] for target in ("pictures", "urls", "csv")) if found else 0
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"python -m media_assets_tests.hostile --seconds {fuzz_seconds:g} --seed {seed}",
@@ -49,15 +48,9 @@ def run(folder: Path, fuzz_seconds: float, seed: int) -> dict[str, Any]:
         "files": files.summary(),
         "servers": servers.summary(),
         "fuzzing": found,
-        "held": {
-            "every file met its fate": not files.wrong,
-            "no file was lost": not files.silent,
-            "no marker was published": not files.traces,
-            "memory of all processes stayed below 1000 MiB": files.site.peak_bytes < MAX_PEAK_BYTES,
-            "every behaviour met its fate": not servers.wrong,
-            "nobody touched the canary": servers.canary_hits == 0,
-            "no outcome of fuzzing was outside of the closed set": not outside,
-        },
+        "held": files.held
+        | servers.held
+        | {"no outcome of fuzzing was outside of the closed set": not found.get("outside")},
     }
 
 

@@ -61,6 +61,16 @@ class FolderRun:
         silent += [f"{name}: no tensor" for name in sorted(set(frames["frame_id"]) ^ set(tensors["frame_id"]))]
         return silent + sorted(missing_blobs(self.site.lake, self.site.blobs))
 
+    @property
+    def held(self) -> dict[str, bool]:
+        """What is promised of every file."""
+        return {
+            "every file met its fate": not self.wrong,
+            "no file was lost": not self.silent,
+            "no marker was published": not self.traces,
+            "memory of all processes stayed below 1000 MiB": self.site.peak_bytes < MAX_PEAK_BYTES,
+        }
+
     def summary(self) -> dict[str, Any]:
         """The figures of the run."""
         return {

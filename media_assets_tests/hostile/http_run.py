@@ -140,6 +140,14 @@ class HttpRun:
             if self.fates.get(case.name, "") not in case.fates
         }
 
+    @property
+    def held(self) -> dict[str, bool]:
+        """What is promised of every behaviour."""
+        return {
+            "every behaviour met its fate": not self.wrong,
+            "nobody touched the canary": self.canary_hits == 0,
+        }
+
     def summary(self) -> dict[str, Any]:
         """The figures of the run."""
         return {

@@ -57,7 +57,7 @@ def _notices_traces(ran: FolderRun) -> None:
     assert any(place.startswith("log.txt") for place in batch)
     assert traces_of([markers.AUTHOR.encode()], ran.site, set()), "raw files hold markers, where they are looked at"
     pictures = traces_of([b"\xff\xd8\xff"], ran.site, raw_ids)
-    assert any(place.startswith("a picture in") for place in pictures), "the contact sheets are looked at"
+    assert any("a picture in" in place for place in pictures), "the contact sheets are looked at"
 
 
 def test_the_same_seed_gives_the_same_files() -> None:

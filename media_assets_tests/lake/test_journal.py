@@ -65,8 +65,8 @@ def test_a_torn_last_line_costs_one_entry_wherever_it_was_cut(journal: FetchJour
         b'{"item_key": 1}',
         b"\x00" * 40,
         b"\xff\xfe",
-        b'{"item_key":"k\xff","uri":"u","media_id":"m","size_bytes":1,"fetched_at":"2026-01-01T00:00:00Z"}',
-        b'{"item_key":"k","uri":"u","media_id":"m","size_bytes":"1","fetched_at":"2026-01-01T00:00:00Z"}',
+        b'{"item_key":"k\xff","uri_sha256":"u","media_id":"m","size_bytes":1,"fetched_at":"2026-01-01T00:00:00Z"}',
+        b'{"item_key":"k","uri_sha256":"u","media_id":"m","size_bytes":"1","fetched_at":"2026-01-01T00:00:00Z"}',
     ],
 )
 def test_unknown_lines_are_passed_over(journal: FetchJournal, line: bytes) -> None:

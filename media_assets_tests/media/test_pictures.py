@@ -1,11 +1,13 @@
 """Files are judged in order, before anything is decoded: size, magic, structure, caps."""
 
+import os
 import resource
 import struct
 import subprocess
 import sys
 import time
 import zlib
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -189,3 +191,33 @@ def test_a_tiff_is_whole_when_strips_tiles_or_planes_cover_it(size: tuple[int, i
 )
 def test_a_tiff_is_cut_off_when_they_do_not(size: tuple[int, int], tags: dict[str, object]) -> None:
     assert refused(tiff(tags_of(*size, **tags), bytes(900))).code is ErrorCode.TRUNCATED
+
+
+def test_heic_alone_is_not_opened_when_pillow_heif_was_removed(tmp_path: Path) -> None:
+    """In a process of its own, which cannot import it: who must not pass on what its wheel carries removes it."""
+    code = """
+import sys
+sys.modules["pillow_heif"] = None  # importing it fails
+from media_assets.media.still import StillRequest, read_still
+from media_assets.errors import ItemError
+data = sys.stdin.buffer.read()
+size = int.from_bytes(data[:8], "big")
+heic, png = data[8 : 8 + size], data[8 + size :]
+assert read_still(png, StillRequest()).frame is not None
+try:
+    read_still(heic, StillRequest())
+except ItemError as error:
+    print(error.code.value, error.message)
+import media_assets.definitions, media_assets.demo.oddities
+from media_assets.defs.doctor import examine_all
+from media_assets.defs.resources import Settings
+print([v.detail for v in examine_all(Settings(lake=sys.argv[1], n_workers=0)) if "format" in v.check])
+"""
+    heic, png = pictures.make_heic(1, (64, 48)), pictures.make_png(1, (64, 48))
+    sent = len(heic).to_bytes(8, "big") + heic + png
+    environment = os.environ | {"DAGSTER_HOME": str(tmp_path / "dagster_home")}
+    command = [sys.executable, "-c", code, str(tmp_path / "lake")]
+    done = subprocess.run(command, input=sent, capture_output=True, env=environment, timeout=60, check=False)
+    told = done.stdout.decode()
+    assert told.startswith("unsupported_format got image/heic, and pillow-heif"), done.stderr.decode()
+    assert "HEIC is not opened: pillow-heif is not installed" in told

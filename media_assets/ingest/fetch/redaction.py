@@ -1,6 +1,7 @@
-"""How a URL is shown to people: without credentials, without query values, without control characters.
+"""How a URL is shown and kept: without credentials, without query values; shown also without control characters.
 
-Not here: whether a URL may be fetched (`addresses`).
+Only `ingest/manifest` has the whole, since bytes are asked for with it. Not here: whether a URL may be fetched
+(`addresses`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import re
 
 _MAX_CHARS = 200
 _AUTHORITY = re.compile(r"^((?:[A-Za-z][A-Za-z0-9+.-]*:)?//)?([^/?#]*)(.*)\Z", re.DOTALL)
+_SCHEME = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:/*)?")
+_PLACE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:\[[^\]]*\]|[^/?#:@]*)(?::[0-9]*)?(?=[/?#]|\Z)[^?#]*")
 _PASSWORD_LIKE = re.compile(r":[^/?#\[\]]*[^0-9/?#\[\]]")  # what follows a host's colon and is no port
 
 
@@ -22,6 +25,16 @@ def shown(url: str) -> str:
     if len(kept) > _MAX_CHARS:
         kept = f"{kept[:_MAX_CHARS]}…"
     return f"{kept}?…" if mark == "?" else kept
+
+
+def place_of(uri: str) -> str:
+    """A URI as tables keep it beside the manifest: scheme, host, port and path; `http://…` when the host is unclear."""
+    found = _PLACE.match(uri)
+    if found is not None:
+        return found[0]
+    scheme = _SCHEME.match(uri)
+    assert scheme is not None  # it may be empty
+    return f"{scheme[0]}…"
 
 
 def _authority(found: re.Match[str]) -> str:

@@ -18,6 +18,7 @@ from media_assets.ingest.fetch.addresses import AddressPolicy
 from media_assets.ingest.fetch.fetch_all import fetch_all
 from media_assets.ingest.fetch.items import FetchFailed, FetchRequest
 from media_assets.ingest.fetch.limits import FetchLimits
+from media_assets.ingest.fetch.redaction import shown
 from media_assets.ingest.open_images.image_urls import canonical_split
 from media_assets.ingest.open_images.layout import Role, find_file, roles_of
 
@@ -61,7 +62,7 @@ def fetch_metadata(
     fetcher = _MetadataFetcher(base, into, user_agent, policy, limits, proxy)
     for role in roles_of(split):
         if find_file(into, split, role) is None and not fetcher.fetch_role(role) and role.is_required:
-            urls = " or ".join(_urls(base, role))
+            urls = " or ".join(map(shown, _urls(base, role)))
             raise PlanRefused(
                 f"Expected the image list of the {split} split at {urls}; there is none. Check the base URL."
             )
@@ -72,7 +73,7 @@ def _checked_base(base_url: str) -> str:
     parts = urlsplit(base_url)
     if not is_url(base_url) or not parts.hostname or parts.query or parts.fragment:
         raise PlanRefused(
-            f"Expected an http(s) URL without ? or # as the base of the metadata, got {base_url!r}; such as "
+            f"Expected an http(s) URL without ? or # as the base of the metadata, got {shown(base_url)!r}; such as "
             f"https://storage.googleapis.com/openimages/."
         )
     return base_url.rstrip("/") + "/"
@@ -116,7 +117,7 @@ class _MetadataFetcher:
                 return True
             if outcome.error.code not in _ABSENT:
                 raise PlanRefused(
-                    f"{url} could not be fetched: {outcome.error.message}. Plan again to go on: files that are "
+                    f"{shown(url)} could not be fetched: {outcome.error.message}. Plan again to go on: files that are "
                     f"here are kept."
                 )
         return False

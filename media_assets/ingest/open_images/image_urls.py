@@ -8,6 +8,7 @@ from __future__ import annotations
 import string
 
 from media_assets.errors import PlanRefused
+from media_assets.ingest.fetch.redaction import shown
 
 DEFAULT_IMAGE_URL = "https://open-images-dataset.s3.amazonaws.com/{split}/{image_id}.jpg"
 """The public mirror (cvdfoundation/open-images-dataset)."""
@@ -37,7 +38,9 @@ def checked_template(template: str) -> str:
     """
     problem = _problem(template)
     if problem:
-        raise PlanRefused(f"Expected an image URL template such as {DEFAULT_IMAGE_URL}, got {template!r}: {problem}.")
+        raise PlanRefused(
+            f"Expected an image URL template such as {DEFAULT_IMAGE_URL}, got {shown(template)!r}: {problem}."
+        )
     return template
 
 
