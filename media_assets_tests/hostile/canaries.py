@@ -166,6 +166,6 @@ def write_lists(folder: Path, n_images: int) -> Path:
     """Image lists of three splits."""
     for split in ("validation", "test", "train"):
         name = {"train": "train-images-boxable-with-rotation.csv"}.get(split)
-        rows = [Row(image_id(number), subset=split) for number in range(n_images if split == "validation" else 2)]
+        rows = [Row(image_id(number), subset=split) for number in range(n_images if split == "validation" else 3)]
         OpenImagesFiles(folder, split).images(rows, name)
     return folder
