@@ -5,6 +5,7 @@
     ├── BatchError           the batch publishes nothing and the run fails
     │   ├── Outage           most of a batch failed for a cause that may pass
     │   ├── StoreFailed      our own store did not take or give something
+    │   ├── RivalRun         another run published the same batch at the same time
     │   ├── ContractBroken   rows in hand break their table's contract
     │   └── ReconciliationBroken   items that entered and statuses that came out do not add up
     └── SetupError           the machine, the store or the configuration is unfit
