@@ -6,6 +6,7 @@ Every command takes `--json`: one JSON document on stdout, everything else on st
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +27,10 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON 
 
 
 class _Commands(click.Group):
-    """Turns our own errors into a message and exit code 1; anything else is a bug and keeps its traceback."""
+    """Turns our own errors into a message and exit code 1; anything else is a bug and keeps its traceback.
+
+    Ctrl-C is no error: what is done stays done, and the exit code is the one that shells expect.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -36,6 +40,9 @@ class _Commands(click.Group):
         except MediaAssetsError as error:
             Output(as_json).failure(error)
             ctx.exit(1)
+        except KeyboardInterrupt as interrupt:
+            Output(as_json).interrupted()
+            ctx.exit(128 + getattr(interrupt, "signal_number", signal.SIGINT))
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -89,6 +89,13 @@ class Output:
             self._document({"error": {"type": type(error).__name__, "message": str(error)}})
         click.echo(click.style(f"{type(error).__name__}: ", fg="red", bold=True) + _printable(str(error)), err=True)
 
+    def interrupted(self) -> None:
+        """Somebody pressed Ctrl-C."""
+        told = "What is done stays done. Run it again, without --again or --refetch: it goes on where it stopped."
+        if self.as_json:
+            self._document({"error": {"type": "Interrupted", "message": told}})
+        click.echo(click.style("Interrupted: ", fg="yellow", bold=True) + told, err=True)
+
     @staticmethod
     def _document(document: Mapping[str, Any]) -> None:
         click.echo(json.dumps(_plain_json(document), ensure_ascii=False, allow_nan=False))

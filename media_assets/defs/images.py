@@ -22,8 +22,10 @@ from media_assets.defs.descriptions import (
     finding_metadata,
     sheet_of,
 )
+from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.partitions import BATCHES, MANIFEST_KEY
 from media_assets.defs.resources import WorkbenchResource
+from media_assets.defs.retries import may_pass, retried_if_it_may_pass
 from media_assets.errors import BatchError, TableDamaged
 from media_assets.lake.delta import Provenance
 from media_assets.stages.audit import Finding
@@ -93,7 +95,6 @@ def _check_specs() -> list[dg.AssetCheckSpec]:
     partitions_def=BATCHES,
     can_subset=True,
     backfill_policy=dg.BackfillPolicy.multi_run(MAX_BATCHES_PER_RUN),
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
 )
 def read_images(
     context: dg.AssetExecutionContext,
@@ -102,10 +103,11 @@ def read_images(
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[_Result]:
     """Read each item of each batch once, and publish what the run selected."""
-    run = _BatchRun(context, config, workbench.options(), workbench.create(progress))
-    for batch_id in context.partition_keys:
-        run.read(batch_id)
-    yield from run.results()
+    with interrupted_runs_are_canceled(context), retried_if_it_may_pass(context):
+        run = _BatchRun(context, config, workbench.options(), workbench.create(progress))
+        for batch_id in context.partition_keys:
+            run.read(batch_id)
+        yield from run.results()
 
 
 @dataclass
@@ -154,6 +156,7 @@ class _BatchRun:
             raise dg.Failure(
                 f"{len(self.errors)} of {n_batches} batches failed, the others are done. {told}",
                 metadata={batch_id: str(error) for batch_id, error in self.errors.items()},
+                allow_retries=any(map(may_pass, self.errors.values())),
             )
         metadata: dict[dg.AssetKey, Metadata] = {}
         if not self.is_range:

@@ -19,6 +19,7 @@ from media_assets.defs.dead_runs import fail_dead_runs, own_process_tags
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.graph import build_defs
 from media_assets.defs.images import MAX_BATCHES_PER_RUN
+from media_assets.defs.interruption import watched_signals
 from media_assets.defs.resources import Settings
 from media_assets.errors import SetupError
 from media_assets.lake.delta import Lake
@@ -81,6 +82,7 @@ class Launcher:
 
         Raises:
             SetupError: a batch is not a registered partition.
+            Interrupted: SIGINT or SIGTERM came; what is done stays done, and the next group is not begun.
         """
         fail_dead_runs(self.instance)
         return [self._run(keys, stages, {"refetch": refetch}) for keys in self._grouped(batch_ids)]
@@ -140,13 +142,14 @@ class Launcher:
     ) -> RunResult:
         fail_dead_runs(self.instance)
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        result = self._job.execute_in_process(
-            run_config=run_config | quiet,
-            instance=self.instance,
-            asset_selection=selection,
-            raise_on_error=False,
-            **target | {"tags": own_process_tags() | target.get("tags", {})},
-        )
+        with watched_signals():
+            result = self._job.execute_in_process(
+                run_config=run_config | quiet,
+                instance=self.instance,
+                asset_selection=selection,
+                raise_on_error=False,
+                **target | {"tags": own_process_tags() | target.get("tags", {})},
+            )
         return RunResult(result.run_id, keys, result.success, None if result.success else _first_error(result))
 
 

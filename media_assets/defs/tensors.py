@@ -9,6 +9,7 @@ import polars as pl
 
 from media_assets.defs.automation import OVER_ALL_BATCHES
 from media_assets.defs.descriptions import Metadata, asset_key, definition_metadata
+from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.resources import WorkbenchResource
 from media_assets.lake.delta import Provenance
 from media_assets.media.contact_sheet import as_markdown_image
@@ -34,9 +35,10 @@ STATISTICS_CODE_VERSION = "1"
 def statistics(context: dg.AssetExecutionContext, workbench: WorkbenchResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows only the bare class
     """Measure every channel of every TensorSpec."""
     settings = workbench.settings()
-    lake, normalizations = settings.open_lake(), {spec.name: (spec.mean, spec.std) for spec in settings.specs()}
-    measured = measure_statistics(lake, normalizations=normalizations)
-    lake.overwrite(TENSORS_STATISTICS, measured, {}, Provenance(context.run.run_id, STATISTICS_CODE_VERSION))
+    with interrupted_runs_are_canceled(context):
+        lake, normalizations = settings.open_lake(), {spec.name: (spec.mean, spec.std) for spec in settings.specs()}
+        measured = measure_statistics(lake, normalizations=normalizations)
+        lake.overwrite(TENSORS_STATISTICS, measured, {}, Provenance(context.run.run_id, STATISTICS_CODE_VERSION))
     check = dg.AssetCheckResult(passed=True, check_name="contract_holds", metadata={"n_rows": measured.height})
     return dg.MaterializeResult(metadata=_metadata(measured), check_results=[check])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import dagster as dg
 import pytest
@@ -10,7 +11,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from media_assets.defs import images
 from media_assets.defs.resources import Settings
-from media_assets.defs.runs import Launcher, batch_results
+from media_assets.defs.runs import Launcher, RunResult, batch_results
 from media_assets.stages import assemble
 from media_assets.stages.stage import FRAMES, RAW, TENSORS
 from media_assets.tables import ITEM_STATUS, RAW_MEDIA
@@ -194,6 +195,22 @@ def test_the_retry_finishes_the_run_when_an_outage_passes(
         assert latest(instance, RAW_KEY, batch_id)["accepted"].value == 3, batch_id
 
 
+def n_retries(instance: dg.DagsterInstance, result: RunResult) -> int:
+    """How often Dagster tried the step again."""
+    events = (entry.dagster_event for entry in instance.all_logs(result.run_id))
+    return sum(event is not None and event.is_step_up_for_retry for event in events)
+
+
+def test_a_mistake_in_the_configuration_is_not_tried_again(
+    plan_four: Plan, instance: dg.DagsterInstance, settings: Settings
+) -> None:
+    first = plan_four()[0]
+    (result,) = Launcher(replace(settings, allowed_networks="foo"), instance).materialize([first])
+    assert not result.success
+    assert "foo" in (result.error or "")
+    assert n_retries(instance, result) == 0
+
+
 def test_a_violating_batch_fails_its_check_and_publishes_nothing(
     launcher: Launcher,
     plan_four: Plan,
@@ -207,6 +224,7 @@ def test_a_violating_batch_fails_its_check_and_publishes_nothing(
     (result,) = launcher.materialize([first])
     assert not result.success
     assert "size_bytes" in (result.error or "")
+    assert n_retries(instance, result) == 0, "the same code breaks the contract again"
     assert settings.open_lake().scan(RAW_MEDIA).collect().is_empty()
     assert materialized(instance, RAW_KEY) == set()
     key = dg.AssetCheckKey(RAW_KEY, "contract_holds")
