@@ -25,7 +25,7 @@ from media_assets.defs.descriptions import (
 from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.partitions import BATCHES, MANIFEST_KEY
 from media_assets.defs.resources import WorkbenchResource
-from media_assets.defs.retries import may_pass, retried_if_it_may_pass
+from media_assets.defs.retries import continued_runs, may_pass, retried_if_it_may_pass
 from media_assets.errors import BatchError, TableDamaged
 from media_assets.lake.delta import Provenance
 from media_assets.stages.audit import Finding
@@ -126,6 +126,7 @@ class _BatchRun:
         selected = self.context.selected_asset_keys
         self.stages = [stage for stage in IMAGE_STAGES if asset_key(stage.contract) in selected]
         self.is_range = len(self.context.partition_keys) > 1
+        self.continued = continued_runs(self.context.instance, self.context.run)
 
     def read(self, batch_id: str) -> None:
         """Run the stages on one batch; a batch that an earlier attempt of this run finished is left alone."""
@@ -178,12 +179,10 @@ class _BatchRun:
         return Provenance(self.context.run.run_id, versions)
 
     def _was_done(self, batch_id: str) -> bool:
-        """Whether an earlier attempt of this very run committed the batch's statuses."""
-        run = self.context.run
-        ours = {run_id for run_id in (run.run_id, run.parent_run_id, run.root_run_id) if run_id}
+        """Whether an earlier attempt of this run, or a run that it continues, committed the batch's statuses."""
         where = {"batch_id": [batch_id], "stage": [stage.name for stage in self.stages]}
         done = self.bench.lake.scan(ITEM_STATUS, where).select("stage", "run_id").unique().collect()
-        stages_done = {stage for stage, run_id in done.iter_rows() if run_id in ours}
+        stages_done = {stage for stage, run_id in done.iter_rows() if run_id in self.continued}
         return len(stages_done) == len(self.stages)
 
     def _record(self, batch_id: str, report: BatchReport) -> None:

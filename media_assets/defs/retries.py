@@ -15,6 +15,8 @@ from media_assets.errors import ContractBroken, ReconciliationBroken, SetupError
 
 _POLICY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 
+_FROM_FAILURE = ("dagster/is_resume_retry", "dagster/is_asset_resume_retry")
+
 
 def may_pass(error: Exception) -> bool:
     """Whether the same attempt may succeed a little later without anybody changing anything."""
@@ -41,6 +43,21 @@ def retried_if_it_may_pass(context: dg.AssetExecutionContext) -> Iterator[None]:
         if not may_pass(error):
             raise dg.Failure(f"{error}", allow_retries=False) from error
         raise _again(context) from error
+
+
+def continued_runs(instance: dg.DagsterInstance, run: dg.DagsterRun) -> frozenset[str]:
+    """Ids of this run and of those that it continues: "re-execute from failure" does what they left undone.
+
+    "Re-execute all" continues nothing: whoever asks for that wants every batch done again.
+    """
+    ids = {run.run_id}
+    while run.parent_run_id and any(run.tags.get(tag) == "true" for tag in _FROM_FAILURE):
+        ids.add(run.parent_run_id)
+        parent = instance.get_run_by_id(run.parent_run_id)
+        if parent is None:  # deleted since
+            break
+        run = parent
+    return frozenset(ids)
 
 
 def _again(context: dg.AssetExecutionContext) -> dg.RetryRequested:
