@@ -43,14 +43,9 @@ help:
 demo: $(BASE)
 	@$(BIN)/media-assets demo $(ARGS)
 
-# DAGSTER_HOME defaults to a folder beside the lake, as it does for the command line.
+# DAGSTER_HOME defaults to a folder beside the lake, as it does for the command line, and belongs to one lake.
 dev: $(BASE)
-	@lake="$${MEDIA_ASSETS_LAKE:-lake}"; lake="$${lake#file://}"; \
-	  case "$$lake" in *://*) lake=lake ;; esac; \
-	  home="$${DAGSTER_HOME:-$$(dirname "$$lake")/dagster_home}"; \
-	  mkdir -p "$$home"; \
-	  [ -f "$$home/dagster.yaml" ] || cp media_assets/defs/dagster.yaml "$$home/dagster.yaml"; \
-	  DAGSTER_HOME="$$(cd "$$home" && pwd)"; export DAGSTER_HOME; \
+	@DAGSTER_HOME="$$($(BIN)/python -m media_assets.defs)" || exit 1; export DAGSTER_HOME; \
 	  exec $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) $(ARGS)
 
 test: $(DEV)

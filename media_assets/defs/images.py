@@ -22,6 +22,7 @@ from media_assets.defs.descriptions import (
     finding_metadata,
     sheet_of,
 )
+from media_assets.defs.home import claim_home_of
 from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.partitions import BATCHES, MANIFEST_KEY
 from media_assets.defs.resources import WorkbenchResource
@@ -104,6 +105,7 @@ def read_images(
 ) -> Iterator[_Result]:
     """Read each item of each batch once, and publish what the run selected."""
     with interrupted_runs_are_canceled(context), retried_if_it_may_pass(context):
+        claim_home_of(context.instance, workbench.settings().location())
         run = _BatchRun(context, config, workbench.options(), workbench.create(progress))
         for batch_id in context.partition_keys:
             run.read(batch_id)

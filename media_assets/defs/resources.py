@@ -6,7 +6,6 @@ Not here: what the objects do. Importing this with an empty environment works; n
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from pathlib import Path
 import dagster as dg
 import msgspec
 
+from media_assets.defs.home import open_home, prepare_home
 from media_assets.engine.map_items import Engine, InProcessEngine, ProcessPoolEngine
-from media_assets.errors import SetupError
+from media_assets.errors import LakeUnfit, SetupError
 from media_assets.ingest.fetch.addresses import AddressPolicy
 from media_assets.ingest.fetch.limits import FetchLimits
 from media_assets.lake.blobs import BlobStore
@@ -76,8 +76,15 @@ class Settings:
         )
 
     def location(self) -> LakeLocation:
-        """Where the lake is."""
-        return LakeLocation(self.lake)
+        """Where the lake is.
+
+        Raises:
+            LakeUnfit: it can be no lake's place, such as a file.
+        """
+        location = LakeLocation(self.lake)
+        if location.is_local and os.path.lexists(location.root) and not os.path.isdir(location.root):  # noqa: PTH112
+            raise LakeUnfit(f"Expected a folder in MEDIA_ASSETS_LAKE, got {location.root}, which is none. Set another.")
+        return location
 
     def open_lake(self) -> Lake:
         """The lake's tables."""
@@ -155,14 +162,12 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The Dagster instance of `DAGSTER_HOME`, by default a folder beside the lake, set up on first use."""
-    home = os.environ.get("DAGSTER_HOME") or str(settings.location().path.parent / "dagster_home")
-    folder = Path(home).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "dagster.yaml").exists():
-        shutil.copyfile(Path(__file__).with_name("dagster.yaml"), folder / "dagster.yaml")
-    os.environ["DAGSTER_HOME"] = str(folder)
-    return dg.DagsterInstance.get()
+    """The Dagster instance of `DAGSTER_HOME`, by default a folder beside the lake, set up on first use.
+
+    Raises:
+        SetupError: it cannot be set up or opened, or belongs to another lake.
+    """
+    return open_home(prepare_home(settings.location()))
 
 
 @contextmanager
