@@ -58,7 +58,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--directory", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
-@click.option("--images", type=click.IntRange(20, 5000), default=60, show_default=True, help="Sample photos to make.")
+@click.option("--images", type=click.IntRange(30, 5000), default=60, show_default=True, help="Sample photos to make.")
 @_as_json
 def demo(directory: Path, images: int, as_json: bool) -> None:
     """Run the whole path on sample media, offline, and say what to look at next."""
