@@ -27,7 +27,7 @@ from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.partitions import BATCHES, MANIFEST_KEY
 from media_assets.defs.resources import WorkbenchResource
 from media_assets.defs.retries import continued_runs, may_pass, retried_if_it_may_pass
-from media_assets.errors import BatchError, TableDamaged
+from media_assets.errors import BatchError, SetupError, TableDamaged
 from media_assets.lake.delta import Provenance
 from media_assets.stages.audit import Finding
 from media_assets.stages.images import read_batch
@@ -144,6 +144,9 @@ class _BatchRun:
             self.context.log.error(f"{batch_id}: {error}")
             self._record_checks(batch_id)
             return
+        except Exception as error:  # it would meet every batch, or nobody knows: the run ends here, and says where
+            told = f"{batch_id}: {error if isinstance(error, SetupError) else repr(error)}"
+            raise dg.Failure(told, metadata={batch_id: str(error)}, allow_retries=may_pass(error)) from error
         self.reports[batch_id] = report
         self.findings[batch_id] = report.findings
         self._record(batch_id, report)

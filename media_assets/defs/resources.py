@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dagster as dg
 import msgspec
@@ -112,13 +113,17 @@ class Settings:
         return specs
 
     def fetch(self) -> FetchSettings:
-        """How the network and the local disk may be used."""
+        """How the network and the local disk may be used.
+
+        Raises:
+            SetupError: a network, a limit or the proxy is not one.
+        """
         networks = tuple(part.strip() for part in self.allowed_networks.split(",") if part.strip())
         return FetchSettings(
             limits=FetchLimits(n_connections=self.n_connections),
             policy=AddressPolicy(allowed_networks=networks),
             local_roots=tuple(Path(part).resolve() for part in self.local_roots.split(os.pathsep) if part),
-            proxy=self.proxy or None,
+            proxy=_proxy_url(self.proxy),
             user_agent=self.user_agent,
         )
 
@@ -129,6 +134,15 @@ class Settings:
     def workbench(self, progress: Progress = no_progress) -> Workbench:
         """Everything that a stage works with."""
         return Workbench(self.open_lake(), self.open_blobs(), self.engine(), self.fetch(), progress)
+
+
+def _proxy_url(text: str) -> str | None:
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SetupError(f"Expected http://host:port in MEDIA_ASSETS_PROXY, got {text!r}.")
+    return text
 
 
 class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]

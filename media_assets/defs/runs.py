@@ -6,10 +6,9 @@ Not here: what a run does (`images.py`), or which dead letters are meant (`lake/
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -35,12 +34,19 @@ _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset
 
 @dataclass(frozen=True)
 class RunResult:
-    """How one run ended."""
+    """How one run ended; `errors` are those of single batches, as far as they are known."""
 
     run_id: str
     batch_ids: tuple[str, ...]
     success: bool
     error: str | None
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    def error_of(self, batch_id: str) -> str:
+        """Why a batch is not done: its own error, or the one of the batch at which the run ended before it."""
+        if batch_id in self.errors or not self.errors:
+            return self.errors.get(batch_id, self.error or "")
+        return f"not begun: the run ended at {', '.join(self.errors)}"
 
 
 def batch_results(lake: Lake, results: Sequence[RunResult]) -> list[dict[str, Any]]:
@@ -56,7 +62,7 @@ def batch_results(lake: Lake, results: Sequence[RunResult]) -> list[dict[str, An
         for batch_id in result.batch_ids or (() if result.success else ("all",)):
             row: dict[str, Any] = {"batch_id": batch_id, "result": "done" if batch_id in done else "FAILED"}
             row |= counts.get(batch_id, {status.value: 0 for status in Status})
-            rows.append(row | {"error": "" if batch_id in done else result.error or "", "run_id": result.run_id})
+            rows.append(row | {"error": "" if batch_id in done else result.error_of(batch_id), "run_id": result.run_id})
     return rows
 
 
@@ -150,7 +156,7 @@ class Launcher:
                 raise_on_error=False,
                 **target | {"tags": own_process_tags() | target.get("tags", {})},
             )
-        return RunResult(result.run_id, keys, result.success, None if result.success else _first_error(result))
+        return _run_result(result, keys)
 
 
 def stages_selected(names: Sequence[str]) -> tuple[Stage, ...]:
@@ -199,12 +205,14 @@ def statistics_are_behind(lake: Lake) -> bool:
     return dict(there.iter_rows()) != dict(counted.iter_rows())
 
 
-def _first_error(result: dg.ExecuteInProcessResult) -> str:
-    failures = (event.step_failure_data for event in result.all_events if event.is_step_failure)
-    for failure in islice(failures, 1):
-        if failure.user_failure_data is not None and failure.user_failure_data.description:
-            return str(failure.user_failure_data.description)
+def _run_result(result: dg.ExecuteInProcessResult, keys: tuple[str, ...]) -> RunResult:
+    if result.success:
+        return RunResult(result.run_id, keys, True, None)
+    for failure in (event.step_failure_data for event in result.all_events if event.is_step_failure):
+        if (told := failure.user_failure_data) is not None and told.description:
+            errors = {key: str(value.value) for key, value in told.metadata.items() if key in keys}
+            return RunResult(result.run_id, keys, False, told.description, errors)
         if failure.error is not None:
             cause = failure.error.cause or failure.error
-            return str(cause.message).strip()
-    return "The run failed before its step began; see `dagster dev`, Runs."
+            return RunResult(result.run_id, keys, False, str(cause.message).strip())
+    return RunResult(result.run_id, keys, False, "The run failed before its step began; see `dagster dev`, Runs.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -13,7 +14,9 @@ from media_assets.defs import images
 from media_assets.defs.resources import Settings
 from media_assets.defs.runs import Launcher, RunResult, batch_results
 from media_assets.stages import assemble
+from media_assets.stages.report import BatchReport
 from media_assets.stages.stage import FRAMES, RAW, TENSORS
+from media_assets.stages.workbench import Workbench
 from media_assets.tables import ITEM_STATUS, RAW_MEDIA
 from media_assets_tests.shelf import Shelf
 
@@ -193,6 +196,40 @@ def test_the_retry_finishes_the_run_when_an_outage_passes(
     assert {shelf.hits[f"{batch}-{i}.jpg"] for batch in (0, 1, 3) for i in range(3)} == {1}
     for batch_id in batch_ids:  # the end of the run does not overwrite what was recorded when the batch was done
         assert latest(instance, RAW_KEY, batch_id)["accepted"].value == 3, batch_id
+
+
+def test_each_failed_batch_tells_its_own_error(
+    launcher: Launcher, plan_four: Plan, shelf: Shelf, settings: Settings
+) -> None:
+    batch_ids = plan_four()
+    shelf.statuses = {f"{batch}-{i}.jpg": 503 for batch in (1, 2) for i in range(3)}
+    results = launcher.materialize(batch_ids)
+    rows = {row["batch_id"]: row["error"] for row in batch_results(settings.open_lake(), results)}
+    assert (rows["test.0001"], rows["test.0004"]) == ("", "")
+    assert "test.0002" in rows["test.0002"]
+    assert "test.0003" not in rows["test.0002"]
+    assert "test.0002" not in rows["test.0003"]
+
+
+def test_batches_behind_the_one_that_ended_the_run_say_so(
+    launcher: Launcher, plan_four: Plan, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = images.read_batch
+
+    def read(bench: Workbench, batch_id: str, *arguments: Any) -> BatchReport:
+        if batch_id == "test.0002":
+            raise RuntimeError("a bug")
+        return sound(bench, batch_id, *arguments)
+
+    monkeypatch.setattr(images, "read_batch", read)
+    results = launcher.materialize(plan_four())
+    rows = {row["batch_id"]: (row["result"], row["error"]) for row in batch_results(settings.open_lake(), results)}
+    assert rows == {
+        "test.0001": ("done", ""),
+        "test.0002": ("FAILED", "a bug"),
+        "test.0003": ("FAILED", "not begun: the run ended at test.0002"),
+        "test.0004": ("FAILED", "not begun: the run ended at test.0002"),
+    }
 
 
 def n_retries(instance: dg.DagsterInstance, result: RunResult) -> int:
