@@ -114,7 +114,8 @@ def plan_folder(directory: Path, batch_size: int, as_json: bool) -> None:
 @_as_json
 def materialize(batch_glob: str, selection: tuple[str, ...], again: bool, refetch: bool, as_json: bool) -> None:
     """Materialize planned batches through Dagster, in this process."""
-    from media_assets.defs.runs import done_batches, matching_batches, stages_selected, statistics_are_behind
+    from media_assets.defs.runs import done_batches, matching_batches, stages_selected
+    from media_assets.defs.tensors import statistics_are_behind
 
     output = Output(as_json)
     settings = _checked_settings()

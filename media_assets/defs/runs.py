@@ -26,7 +26,7 @@ from media_assets.lake.overview import item_counts
 from media_assets.lake.publications import unfinished_publications
 from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
 from media_assets.stages.workbench import Progress, no_progress
-from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES, TENSORS_STATISTICS
+from media_assets.tables import ITEM_STATUS, TENSORS_STATISTICS
 from media_assets.tables.columns import Status
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -196,13 +196,6 @@ def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
     counts = rows.group_by("batch_id").len()
     complete = {batch_id for batch_id, n in counts.iter_rows() if n == len(names)}
     return complete - unfinished_publications(lake.location)
-
-
-def statistics_are_behind(lake: Lake) -> bool:
-    """Whether `tensors/statistics` counts other tensors than there are: a run was killed before it measured them."""
-    there = lake.scan(TENSORS_IMAGES).group_by("spec").len("n").collect()
-    counted = lake.scan(TENSORS_STATISTICS).select("spec", "n_tensors").unique().collect()
-    return dict(there.iter_rows()) != dict(counted.iter_rows())
 
 
 def _run_result(result: dg.ExecuteInProcessResult, keys: tuple[str, ...]) -> RunResult:
