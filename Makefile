@@ -31,7 +31,7 @@ help:
 	@echo 'make test-services   the tests against real servers, on loopback'
 	@echo 'make check           format, lint, types, import direction, docs, forbidden content'
 	@echo 'make format          let ruff format the code and mend what it can'
-	@echo 'make docs            write what is generated: docs/errors.md, docs/tables.md, numbers in README.md'
+	@echo 'make docs            write what is generated: docs/{errors,tables,configuration}.md, numbers in README.md'
 	@echo 'make bench           measure what the README claims'
 	@echo 'make chaos           kill processes over and over, then compare the tables'
 	@echo 'make hostile         hostile files, servers and addresses through the whole path, then fuzzing'

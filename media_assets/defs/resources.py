@@ -1,4 +1,4 @@
-"""Configuration: the one place that names environment variables, and the resource that hands out plain objects.
+"""Configuration: what is built from the settings, and the resource that hands out plain objects.
 
 Not here: what the objects do. Importing this with an empty environment works; nothing is opened before it is used.
 """
@@ -10,12 +10,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import dagster as dg
 import msgspec
 
 from media_assets.defs.home import open_home, prepare_home
+from media_assets.defs.settings import values_of
+from media_assets.engine.limits import WorkerLimits
 from media_assets.engine.map_items import Engine, InProcessEngine, ProcessPoolEngine
 from media_assets.errors import LakeUnfit, SetupError
 from media_assets.ingest.fetch.addresses import AddressPolicy
@@ -23,20 +26,16 @@ from media_assets.ingest.fetch.limits import FetchLimits
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
+from media_assets.media.still import StillLimits
 from media_assets.media.tensors import TensorSpec
 from media_assets.stages.workbench import FetchSettings, Progress, ReadOptions, Workbench, no_progress
+
+_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that can be configured, as read from the environment.
-
-    `MEDIA_ASSETS_LAKE` (default ./lake); `MEDIA_ASSETS_WORKERS` (0: decode in this process, without a sandbox;
-    unset: one worker per core); `MEDIA_ASSETS_TENSOR_SPECS` (JSON list of TensorSpec fields);
-    `MEDIA_ASSETS_ALLOWED_NETWORKS` (comma-separated, such as 10.0.0.0/8); `MEDIA_ASSETS_LOCAL_ROOTS` (folders that
-    file:// may name, separated like PATH); `MEDIA_ASSETS_PROXY`; `MEDIA_ASSETS_CONNECTIONS`;
-    `MEDIA_ASSETS_USER_AGENT`.
-    """
+    """Everything that can be configured; `settings.py` says what each field means and takes."""
 
     lake: str = "lake"
     n_workers: int | None = None
@@ -45,36 +44,23 @@ class Settings:
     local_roots: str = ""
     proxy: str = ""
     n_connections: int = 32
+    n_connections_per_host: int = 16
+    download_seconds: int = 120
     user_agent: str = "media-assets/0.1"
+    max_item_mib: int = 64
+    max_megapixels: int = 100
+    worker_memory_mib: int = 2048
+    item_seconds: int = 60
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """The settings of this process.
 
         Raises:
-            SetupError: a variable holds something that is not a number where one is expected.
+            SetupError: a variable holds no number where one is expected, or one out of bounds.
         """
-        env = os.environ if environ is None else environ
-
-        def text(name: str, default: str) -> str:
-            return env.get(f"MEDIA_ASSETS_{name}") or default
-
-        def number(name: str) -> int | None:
-            value = text(name, "")
-            if (value and not value.isascii()) or (value and not value.isdigit()):
-                raise SetupError(f"Expected a whole number in MEDIA_ASSETS_{name}, got {value!r}.")
-            return int(value) if value else None
-
-        return cls(
-            lake=text("LAKE", cls.lake),
-            n_workers=number("WORKERS"),
-            tensor_specs=text("TENSOR_SPECS", cls.tensor_specs),
-            allowed_networks=text("ALLOWED_NETWORKS", ""),
-            local_roots=text("LOCAL_ROOTS", ""),
-            proxy=text("PROXY", ""),
-            n_connections=number("CONNECTIONS") or cls.n_connections,
-            user_agent=text("USER_AGENT", cls.user_agent),
-        )
+        values: dict[str, Any] = values_of(os.environ if environ is None else environ)
+        return cls(**values)
 
     def location(self) -> LakeLocation:
         """Where the lake is.
@@ -120,7 +106,12 @@ class Settings:
         """
         networks = tuple(part.strip() for part in self.allowed_networks.split(",") if part.strip())
         return FetchSettings(
-            limits=FetchLimits(n_connections=self.n_connections),
+            limits=FetchLimits(
+                max_bytes=self.max_item_mib * _MIB,
+                total_seconds=self.download_seconds,
+                n_connections=self.n_connections,
+                n_connections_per_host=self.n_connections_per_host,
+            ),
             policy=AddressPolicy(allowed_networks=networks),
             local_roots=tuple(Path(part).resolve() for part in self.local_roots.split(os.pathsep) if part),
             proxy=_proxy_url(self.proxy),
@@ -129,7 +120,26 @@ class Settings:
 
     def engine(self) -> Engine:
         """Where items are decoded: in a pool of sandboxed processes, unless told otherwise."""
-        return InProcessEngine() if self.n_workers == 0 else ProcessPoolEngine(n_workers=self.n_workers)
+        if self.n_workers == 0:
+            return InProcessEngine()
+        usual = WorkerLimits()
+        limits = WorkerLimits(
+            memory_bytes=self.worker_memory_mib * _MIB,
+            cpu_seconds=self.item_seconds / 2,
+            wall_seconds=self.item_seconds,
+            max_source_bytes=max(usual.max_source_bytes, self.max_item_mib * _MIB),
+            max_reply_bytes=max(usual.max_reply_bytes, 2 * self.max_item_mib * _MIB),
+        )
+        return ProcessPoolEngine(self.n_workers, limits)
+
+    def still_limits(self) -> StillLimits:
+        """What a picture may be, judged by its header."""
+        n_pixels = self.max_megapixels * 1_000_000
+        return StillLimits(
+            max_bytes=self.max_item_mib * _MIB,
+            max_pixels=n_pixels,
+            max_total_pixels=max(StillLimits().max_total_pixels, n_pixels),
+        )
 
     def workbench(self, progress: Progress = no_progress) -> Workbench:
         """Everything that a stage works with."""
@@ -155,7 +165,13 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     local_roots: str = ""
     proxy: str = ""
     n_connections: int = Settings.n_connections
+    n_connections_per_host: int = Settings.n_connections_per_host
+    download_seconds: int = Settings.download_seconds
     user_agent: str = Settings.user_agent
+    max_item_mib: int = Settings.max_item_mib
+    max_megapixels: int = Settings.max_megapixels
+    worker_memory_mib: int = Settings.worker_memory_mib
+    item_seconds: int = Settings.item_seconds
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:
@@ -172,7 +188,8 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def options(self) -> ReadOptions:
         """The choices of a run that are configured once for all runs."""
-        return ReadOptions(specs=self.settings().specs())
+        settings = self.settings()
+        return ReadOptions(specs=settings.specs(), still_limits=settings.still_limits())
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
