@@ -127,7 +127,7 @@ def materialize(batch_glob: str, selection: tuple[str, ...], again: bool, refetc
             done = done_batches(settings.open_lake(), stages)
             batches = [batch for batch in batches if batch not in done]
         results = launcher.materialize(batches, stages, refetch=refetch)
-        is_new = any(result.success for result in results)
+        is_new = any(result.success and not result.is_of_another for result in results)
         if not selection and (is_new or (not results and statistics_are_behind(settings.open_lake()))):
             results.append(launcher.measure_statistics())
     nothing = (
@@ -248,7 +248,7 @@ def replay_letters(
     with Progressbar(output) as progress:
         launcher = _launcher(settings, progress)
         results = launcher.replay(items)
-        if any(result.success for result in results):
+        if any(result.success and not result.is_of_another for result in results):
             results.append(launcher.measure_statistics())
     facts = _replayed(items, _letters(None, None, batch, None, None))
     _show_runs(settings, results, output, "Nothing to replay: no dead letter matches.", facts)

@@ -25,6 +25,11 @@ def is_from_command_line(run: dg.DagsterRun) -> bool:
     return _PROCESS in run.tags
 
 
+def may_be_alive(run: dg.DagsterRun) -> bool:
+    """Whether the process that started a run lives, as far as this machine can tell."""
+    return run.tags.get(_HOST) != socket.gethostname() or _is_alive(run.tags.get(_PROCESS, ""))
+
+
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Report as failed every run that was started from a process of this machine which is gone; their ids."""
     running = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]

@@ -5,7 +5,7 @@ Not here: what a run does (`images.py`), or which dead letters are meant (`lake/
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -19,6 +19,7 @@ from media_assets.defs.descriptions import asset_key
 from media_assets.defs.graph import build_defs
 from media_assets.defs.images import MAX_BATCHES_PER_RUN
 from media_assets.defs.interruption import watched_signals
+from media_assets.defs.live_runs import RANGE_END, RANGE_START, batches_in_progress
 from media_assets.defs.resources import Settings
 from media_assets.errors import SetupError
 from media_assets.lake.delta import Lake
@@ -29,18 +30,17 @@ from media_assets.stages.workbench import Progress, no_progress
 from media_assets.tables import ITEM_STATUS, TENSORS_STATISTICS
 from media_assets.tables.columns import Status
 
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-
 
 @dataclass(frozen=True)
 class RunResult:
-    """How one run ended; `errors` are those of single batches, as far as they are known."""
+    """How one run ended, or was found; `errors` are those of single batches, as far as they are known."""
 
     run_id: str
     batch_ids: tuple[str, ...]
     success: bool
     error: str | None
     errors: Mapping[str, str] = field(default_factory=dict)
+    is_of_another: bool = False  # nothing was started: another process's run has these batches
 
     def error_of(self, batch_id: str) -> str:
         """Why a batch is not done: its own error, or the one of the batch at which the run ended before it."""
@@ -50,7 +50,7 @@ class RunResult:
 
 
 def batch_results(lake: Lake, results: Sequence[RunResult]) -> list[dict[str, Any]]:
-    """One row per batch of these runs: `done` or `FAILED`, what became of its items, and why its run failed.
+    """One row per batch of these runs: `done`, `FAILED` or `in progress` elsewhere, its items, and why it is not done.
 
     In a run over several batches those are done that have statuses by this run, whatever became of the others. A run
     over all batches has a row only when it failed.
@@ -60,9 +60,11 @@ def batch_results(lake: Lake, results: Sequence[RunResult]) -> list[dict[str, An
     for result in results:
         done = set(result.batch_ids) if result.success else _batches_done_by(lake, result)
         for batch_id in result.batch_ids or (() if result.success else ("all",)):
-            row: dict[str, Any] = {"batch_id": batch_id, "result": "done" if batch_id in done else "FAILED"}
+            is_done = batch_id in done and not result.is_of_another
+            told = "in progress" if result.is_of_another else "done" if is_done else "FAILED"
+            row: dict[str, Any] = {"batch_id": batch_id, "result": told}
             row |= counts.get(batch_id, {status.value: 0 for status in Status})
-            rows.append(row | {"error": "" if batch_id in done else result.error_of(batch_id), "run_id": result.run_id})
+            rows.append(row | {"error": "" if is_done else result.error_of(batch_id), "run_id": result.run_id})
     return rows
 
 
@@ -91,14 +93,22 @@ class Launcher:
             Interrupted: SIGINT or SIGTERM came; what is done stays done, and the next group is not begun.
         """
         fail_dead_runs(self.instance)
-        return [self._run(keys, stages, {"refetch": refetch}) for keys in self._grouped(batch_ids)]
+        return [
+            result
+            for keys in self._grouped(batch_ids)
+            for result in self._run_what_is_free(keys, stages, lambda _: {"refetch": refetch})
+        ]
 
     def replay(self, items: Mapping[str, Sequence[str]]) -> list[RunResult]:
         """Try the failed items of these batches again: batch id → item keys."""
-        results = []
-        for keys in self._grouped(list(items)):
-            results.append(self._run(keys, IMAGE_STAGES, {"retry_items": {key: list(items[key]) for key in keys}}))
-        return results
+        fail_dead_runs(self.instance)
+        return [
+            result
+            for keys in self._grouped(list(items))
+            for result in self._run_what_is_free(
+                keys, IMAGE_STAGES, lambda free: {"retry_items": {key: list(items[key]) for key in free}}
+            )
+        ]
 
     def measure_statistics(self) -> RunResult:
         """Materialize `tensors/statistics` over everything there is."""
@@ -128,10 +138,18 @@ class Launcher:
             last = place
         return [tuple(group) for group in groups]
 
+    def _run_what_is_free(
+        self, keys: tuple[str, ...], stages: Sequence[Stage], config: Callable[[tuple[str, ...]], dict[str, Any]]
+    ) -> list[RunResult]:
+        """Run those of these batches that no other run has; the others are told."""
+        taken = batches_in_progress(self.instance)
+        results = [_of_another(taken[key], key) for key in keys if key in taken]
+        for free in self._grouped([key for key in keys if key not in taken]):
+            results.append(self._run(free, stages, config(free)))
+        return results
+
     def _run(self, keys: tuple[str, ...], stages: Sequence[Stage], config: dict[str, Any]) -> RunResult:
-        target = (
-            {"partition_key": keys[0]} if len(keys) == 1 else {"tags": {_RANGE_START: keys[0], _RANGE_END: keys[-1]}}
-        )
+        target = {"partition_key": keys[0]} if len(keys) == 1 else {"tags": {RANGE_START: keys[0], RANGE_END: keys[-1]}}
         return self._execute(
             keys,
             [asset_key(stage.contract) for stage in stages],
@@ -196,6 +214,11 @@ def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
     counts = rows.group_by("batch_id").len()
     complete = {batch_id for batch_id, n in counts.iter_rows() if n == len(names)}
     return complete - unfinished_publications(lake.location)
+
+
+def _of_another(run_id: str, batch_id: str) -> RunResult:
+    told = f"left alone: run {run_id[:8]} is at work on it"
+    return RunResult(run_id, (batch_id,), True, told, is_of_another=True)
 
 
 def _run_result(result: dg.ExecuteInProcessResult, keys: tuple[str, ...]) -> RunResult:

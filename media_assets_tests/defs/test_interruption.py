@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -18,17 +16,7 @@ from media_assets.defs.interruption import Interrupted, watched_signals
 from media_assets.defs.resources import Settings
 from media_assets.defs.runs import Launcher
 from media_assets.tables import ITEM_STATUS
-from media_assets_tests.defs.conftest import SPECS
 from media_assets_tests.shelf import Shelf
-
-
-def wait_for(is_true: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    """Wait until the process is where the test wants it."""
-    deadline = time.monotonic() + 60
-    while not is_true():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def done(settings: Settings) -> set[str]:
@@ -37,7 +25,7 @@ def done(settings: Settings) -> set[str]:
 
 
 def test_ctrl_c_ends_the_command_and_the_next_one_goes_on(
-    tmp_path: Path,
+    start_command: Callable[..., subprocess.Popen[str]],
     plan_four: Callable[[], list[str]],
     settings: Settings,
     instance: dg.DagsterInstance,
@@ -47,21 +35,7 @@ def test_ctrl_c_ends_the_command_and_the_next_one_goes_on(
     batch_ids = plan_four()
     launcher.materialize([batch_ids[1]])  # so that the others are two runs: the first, and the last two
     shelf.delays = {"0-1.jpg": 20}
-    environment = os.environ | {
-        "MEDIA_ASSETS_LAKE": settings.lake,
-        "DAGSTER_HOME": str(tmp_path / "home"),
-        "MEDIA_ASSETS_WORKERS": "1",
-        "MEDIA_ASSETS_TENSOR_SPECS": SPECS,
-        "MEDIA_ASSETS_ALLOWED_NETWORKS": "127.0.0.0/8",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "media_assets.cli", "materialize"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_for(lambda: shelf.hits["0-1.jpg"], process)
+    process = start_command("materialize", until=lambda: shelf.hits["0-1.jpg"])
     for _ in range(2):  # the impatient press it again
         process.send_signal(signal.SIGINT)
         time.sleep(0.05)
