@@ -31,7 +31,7 @@ help:
 	@echo 'make test-services   the tests against real servers, on loopback'
 	@echo 'make check           format, lint, types, import direction, docs, licences, forbidden content'
 	@echo 'make format          let ruff format the code and mend what it can'
-	@echo 'make docs            write what is generated: errors, tables and dependencies in docs/, numbers in README.md'
+	@echo 'make docs            write what is generated: pages and dependencies in docs/, numbers in README.md'
 	@echo 'make bench           measure what the README claims'
 	@echo 'make chaos           kill, starve, damage, feed hostile files and fuzz, then compare the tables'
 	@echo 'make hostile         of these, the hostile files and servers and the fuzzing alone'
@@ -44,14 +44,9 @@ help:
 demo: $(BASE)
 	@$(BIN)/media-assets demo $(ARGS)
 
-# DAGSTER_HOME defaults to a folder beside the lake, as it does for the command line.
+# DAGSTER_HOME defaults to a folder beside the lake, as it does for the command line, and belongs to one lake.
 dev: $(BASE)
-	@lake="$${MEDIA_ASSETS_LAKE:-lake}"; lake="$${lake#file://}"; \
-	  case "$$lake" in *://*) lake=lake ;; esac; \
-	  home="$${DAGSTER_HOME:-$$(dirname "$$lake")/dagster_home}"; \
-	  mkdir -p "$$home"; \
-	  [ -f "$$home/dagster.yaml" ] || cp media_assets/defs/dagster.yaml "$$home/dagster.yaml"; \
-	  DAGSTER_HOME="$$(cd "$$home" && pwd)"; export DAGSTER_HOME; \
+	@DAGSTER_HOME="$$($(BIN)/python -m media_assets.defs)" || exit 1; export DAGSTER_HOME; \
 	  exec $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) $(ARGS)
 
 test: $(DEV)

@@ -5,6 +5,7 @@ Every command takes `--json`: one JSON document on stdout, everything else on st
 
 from __future__ import annotations
 
+import difflib
 import gc
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from media_assets.cli_failures import Commands
 from media_assets.cli_output import Output, Progressbar
-from media_assets.errors import MediaAssetsError
+from media_assets.errors import ErrorCode
 
 if TYPE_CHECKING:
     from media_assets.defs.resources import Settings
@@ -22,33 +24,13 @@ if TYPE_CHECKING:
     from media_assets.ingest.planning import PlanResult
     from media_assets.stages.workbench import Progress
 
+_NOTHING_PLANNED = "Nothing is planned yet: media-assets plan …"
+_MOST_HOURS = 1_000_000  # a century: beyond it, there are no dates
+
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
 
-class _Commands(click.Group):
-    """Turns our own errors, and those of an object store, into a message and exit code 1.
-
-    Anything else is a bug and keeps its traceback. An object store's error would show what it must not.
-    """
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        as_json = "--json" in [*ctx._protected_args, *ctx.args]
-        try:
-            return super().invoke(ctx)
-        except MediaAssetsError as error:
-            Output(as_json).failure(error)
-            ctx.exit(1)
-        except Exception as error:
-            from media_assets.lake.store_errors import READ_ERRORS, refused, store_code
-
-            if not isinstance(error, READ_ERRORS) or store_code(error) is None:
-                raise
-            Output(as_json).failure(refused(error, _settings().location().root))
-            ctx.exit(1)
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="media-assets")
 def main() -> None:
     """Media Assets: raw media in, trustworthy and versioned training sets out.
@@ -61,7 +43,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--directory", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
-@click.option("--images", type=click.IntRange(20, 5000), default=60, show_default=True, help="Sample photos to make.")
+@click.option("--images", type=click.IntRange(30, 5000), default=60, show_default=True, help="Sample photos to make.")
 @_as_json
 def demo(directory: Path, images: int, as_json: bool) -> None:
     """Run the whole path on sample media, offline, and say what to look at next."""
@@ -104,7 +86,7 @@ def plan_open_images(
 
     output = Output(as_json)
     with Progressbar(output) as progress:
-        plan = run(_usable_settings(), metadata, split, count, batch_size, image_url, progress)
+        plan = run(_checked_settings(), metadata, split, count, batch_size, image_url, progress)
     _show_plan(plan, output, {"missing_files": _listed(plan.missing_files, output)})
     if plan.missing_files and plan.n_planned:
         output.say("Without the missing files, items were planned as they are; a later plan does not add to them.")
@@ -120,7 +102,7 @@ def plan_folder(directory: Path, batch_size: int, as_json: bool) -> None:
 
     output = Output(as_json)
     with Progressbar(output) as progress:
-        plan = run(_usable_settings(), directory, batch_size, progress)
+        plan = run(_checked_settings(), directory, batch_size, progress)
     _show_plan(plan, output, {"hidden_left_out": plan.n_hidden})
 
 
@@ -132,22 +114,25 @@ def plan_folder(directory: Path, batch_size: int, as_json: bool) -> None:
 @_as_json
 def materialize(batch_glob: str, selection: tuple[str, ...], again: bool, refetch: bool, as_json: bool) -> None:
     """Materialize planned batches through Dagster, in this process."""
-    from media_assets.defs.runs import done_batches, matching_batches, stages_selected, statistics_are_behind
+    from media_assets.defs.runs import done_batches, matching_batches, stages_selected
+    from media_assets.defs.tensors import statistics_are_behind
 
     output = Output(as_json)
-    settings = _usable_settings()
+    settings = _checked_settings()
     with Progressbar(output) as progress:
         launcher = _launcher(settings, progress)
         stages = stages_selected(selection)
-        batches = matching_batches(launcher.instance, batch_glob)
+        matching = batches = matching_batches(launcher.instance, batch_glob)
         if not (again or refetch):
             done = done_batches(settings.open_lake(), stages)
             batches = [batch for batch in batches if batch not in done]
         results = launcher.materialize(batches, stages, refetch=refetch)
-        is_new = any(result.success for result in results)
+        is_new = any(result.success and not result.is_of_another for result in results)
         if not selection and (is_new or (not results and statistics_are_behind(settings.open_lake()))):
             results.append(launcher.measure_statistics())
-    nothing = f"Nothing to do: every batch matching {batch_glob!r} is done (see --again)."
+    nothing = (
+        f"Nothing to do: every batch matching {batch_glob!r} is done (see --again)." if matching else _NOTHING_PLANNED
+    )
     _show_runs(settings, results, output, nothing)
 
 
@@ -162,9 +147,12 @@ def status(batch_glob: str, as_json: bool) -> None:
     from media_assets.lake.publications import unfinished_publications
 
     lake, output = _usable_settings().open_lake(), Output(as_json)
-    rows = [row for row in batch_overview(lake).to_dicts() if fnmatchcase(row["batch_id"], batch_glob)]
+    every = batch_overview(lake).to_dicts()
+    rows = [row for row in every if fnmatchcase(row["batch_id"], batch_glob)]
     half = sorted(key for key in unfinished_publications(lake.location) if fnmatchcase(key, batch_glob))
-    output.table("Batches", rows, "Nothing is planned yet: media-assets plan …", {"half_published": half})
+    known = {row["batch_id"]: None for row in every}
+    nothing = f"No batch matches {batch_glob!r}; there are {len(known)}, such as {next(iter(known))}." if known else ""
+    output.table("Batches", rows, nothing or _NOTHING_PLANNED, {"half_published": half})
     if half:
         told = ", ".join(half)
         output.say(f"Half published (now, or by a process that died): {told}. media-assets materialize completes them.")
@@ -175,13 +163,36 @@ def dead_letters() -> None:
     """See, understand and replay what failed."""
 
 
+def _known_code(ctx: click.Context, option: click.Parameter, code: str | None) -> str | None:
+    return _one_of(code, [known.value for known in ErrorCode])
+
+
+def _known_stage(ctx: click.Context, option: click.Parameter, stage: str | None) -> str | None:
+    if stage is None:
+        return None
+    from media_assets.lake.overview import STAGES
+
+    return _one_of(stage.replace("/", "."), ["ingest.manifest", *STAGES])
+
+
+def _one_of(given: str | None, known: list[str]) -> str | None:
+    """What was given, if it is known: a slip would look like "nothing failed"."""
+    if given is not None and given not in known:
+        near = difflib.get_close_matches(given, known, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise click.BadParameter(f"expected one of {', '.join(known)}, got {given!r}.{hint}")
+    return given
+
+
 def _letter_filter(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         [
-            click.option("--stage", help="Such as raw/media."),
-            click.option("--code", help="Error code, such as not_found."),
+            click.option("--stage", callback=_known_stage, help="Such as raw/media."),
+            click.option("--code", callback=_known_code, help="Error code, such as not_found."),
             click.option("--batch", help="Batch id, or a glob."),
-            click.option("--older-than-hours", type=click.FloatRange(0), help="Last failure at least so long ago."),
+            click.option(
+                "--older-than-hours", type=click.FloatRange(0, _MOST_HOURS), help="Last failure at least so long ago."
+            ),
         ]
     ):
         command = option(command)
@@ -208,7 +219,7 @@ def show_letter(item_key: str, as_json: bool) -> None:
     """Show everything that is known of one failed item."""
     letters = _letters(None, None, None, item_key, None)
     if not letters:
-        raise click.ClickException(f"Expected the key of a failed item, got {item_key!r}; see `dead-letters list`.")
+        raise click.BadParameter(f"expected the key of a failed item, got {item_key!r}; see `dead-letters list`.")
     Output(as_json).records(letters)
 
 
@@ -233,11 +244,11 @@ def replay_letters(
             items.setdefault(row["batch_id"], []).append(row["item_key"])
     if n_lines := sum(row["stage"] == "ingest.manifest" for row in letters):
         output.say(f"{n_lines} bad lines of lists cannot be replayed: mend the list, then plan it again.")
-    settings = _usable_settings()
+    settings = _checked_settings()
     with Progressbar(output) as progress:
         launcher = _launcher(settings, progress)
         results = launcher.replay(items)
-        if any(result.success for result in results):
+        if any(result.success and not result.is_of_another for result in results):
             results.append(launcher.measure_statistics())
     facts = _replayed(items, _letters(None, None, batch, None, None))
     _show_runs(settings, results, output, "Nothing to replay: no dead letter matches.", facts)
@@ -259,7 +270,7 @@ def query(sql: str, as_json: bool) -> None:
 @main.command("clean-up")
 @click.option(
     "--older-than-hours",
-    type=click.FloatRange(24),
+    type=click.FloatRange(24, _MOST_HOURS),
     default=168,
     show_default=True,
     help="Last written so long ago: longer than any run lasts.",
@@ -313,6 +324,14 @@ def _usable_settings() -> Settings:
     """The settings, once the lake's store has answered: what cannot be reached is told before any work."""
     settings = _settings()
     settings.location().storage.require_usable()
+    return settings
+
+
+def _checked_settings() -> Settings:
+    """The same, for commands that start work: what is wrong with any setting is said before anything begins."""
+    settings = _usable_settings()
+    settings.workbench()
+    settings.specs()
     return settings
 
 

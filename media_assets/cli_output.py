@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from media_assets.errors import MediaAssetsError, StoreRefused
+from media_assets.errors import ItemError, MediaAssetsError, StoreRefused
 
 Row = Mapping[str, Any]
 
@@ -85,11 +86,23 @@ class Output:
 
     def failure(self, error: MediaAssetsError) -> None:
         """What went wrong, on stderr."""
-        code = {"code": error.code.value} if isinstance(error, StoreRefused) else {}
-        told = ": ".join([*code.values(), str(error)])
+        code = f"{error.code.value}: " if isinstance(error, StoreRefused) else ""
+        self.error_document(error, str(error))
+        told = _printable(code + str(error))
+        click.echo(click.style(f"{type(error).__name__}: ", fg="red", bold=True) + told, err=True)
+
+    def error_document(self, error: Exception, message: str) -> None:
+        """The JSON document of a command that failed, in JSON mode only; `code` is stable."""
+        name = type(error).__name__
+        code = error.code.value if isinstance(error, ItemError | StoreRefused) else _snake_case(name)
+        self.document({"error": {"type": name, "code": code, "message": message}})
+
+    def interrupted(self) -> None:
+        """Somebody pressed Ctrl-C."""
+        told = "What is done stays done. Run it again, without --again or --refetch: it goes on where it stopped."
         if self.as_json:
-            self._document({"error": {"type": type(error).__name__, **code, "message": str(error)}})
-        click.echo(click.style(f"{type(error).__name__}: ", fg="red", bold=True) + _printable(told), err=True)
+            self._document({"error": {"type": "Interrupted", "code": "interrupted", "message": told}})
+        click.echo(click.style("Interrupted: ", fg="yellow", bold=True) + told, err=True)
 
     @staticmethod
     def _document(document: Mapping[str, Any]) -> None:
@@ -136,7 +149,22 @@ def _plain(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    return _printable(str(value))
+    return _printable(str(_without_bytes(value)))
+
+
+def _without_bytes(value: Any) -> Any:
+    """A value whose bytes are told by their number, however deep they lie."""
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, list | tuple):
+        return type(value)(map(_without_bytes, value))
+    if isinstance(value, dict):
+        return {key: _without_bytes(item) for key, item in value.items()}
+    return value
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def _printable(text: str) -> str:

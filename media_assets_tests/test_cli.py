@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
 
@@ -200,6 +202,78 @@ def test_a_failure_is_told_on_stderr_and_by_the_exit_code(run: Run, tmp_path: Pa
     assert "raw.media" in error["message"]
     error = run("query", "SELECT * FROM nowhere.nothing", code=1)["error"]
     assert "raw.media" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["dead-letters", "list", "--code", "typo"], 2, "not_found, forbidden"),
+        (["dead-letters", "list", "--code", "not_fund"], 2, "Did you mean not_found?"),
+        (["dead-letters", "replay", "--stage", "raw/medai"], 2, "Did you mean raw.media?"),
+        (["dead-letters", "list", "--older-than-hours", "1e12"], 2, "range"),
+        (["clean-up", "--older-than-hours", "1e12"], 2, "range"),
+        (["dead-letters", "show", "nobody"], 2, "nobody"),
+        (["demo", "--images", "20"], 2, "range"),
+        (["no-such-command"], 2, "no-such-command"),
+        (["status", "--no-such-option"], 2, "--no-such-option"),
+        (["plan", "folder", "/no/such/folder"], 2, "/no/such/folder"),
+    ],
+)
+def test_a_slip_is_one_json_document_and_one_message(
+    run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, told: str
+) -> None:
+    error = run(*arguments, code=code)["error"]
+    assert told in error["message"]
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", error["code"])
+
+
+@pytest.mark.parametrize("command", [["status"], ["plan", "folder", "."], ["materialize"], ["clean-up"]])
+def test_a_file_in_place_of_the_lake_is_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    (tmp_path / "lake").touch()
+    error = run(*command, code=1)["error"]
+    assert (error["code"], str(tmp_path / "lake") in error["message"]) == ("lake_unfit", True)
+
+
+def test_a_store_that_does_not_answer_is_told_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_ASSETS_LAKE", "s3://bucket/lake")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens there
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.setenv(name, "none")
+    error = run("status", code=1)["error"]
+    assert error["code"] == "store_unreachable"
+    assert "MEDIA_ASSETS_S3_ENDPOINT" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ALLOWED_NETWORKS", "foo"), ("TENSOR_SPECS", "[{]"), ("WORKERS", "many"), ("PROXY", "ftp://nowhere")],
+)
+def test_a_mistake_in_the_configuration_is_told_before_anything_begins(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    make_folder(tmp_path)
+    run("plan", "folder", str(tmp_path / "photos"))
+    monkeypatch.setenv(f"MEDIA_ASSETS_{name}", value)
+    for command in (["materialize"], ["dead-letters", "replay"], ["plan", "folder", str(tmp_path / "photos")]):
+        assert value in run(*command, code=1)["error"]["message"]
+    monkeypatch.undo()
+    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
+        assert instance.get_runs() == []
+
+
+def test_nothing_to_do_is_told_as_it_is(run: Run, tmp_path: Path) -> None:
+    def told(*arguments: str) -> str:
+        return CliRunner().invoke(main, arguments, catch_exceptions=False).stdout
+
+    assert "Nothing is planned yet" in told("materialize")
+    assert "Nothing is planned yet" in told("status", "--batch", "nope")
+    make_folder(tmp_path)
+    run("plan", "folder", str(tmp_path / "photos"))
+    told_status = told("status", "--batch", "nope")
+    assert "No batch matches 'nope'" in told_status
+    assert "folder.photos.0001" in told_status
 
 
 def test_the_doctor_finds_a_fit_machine_and_an_unfit_lake(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

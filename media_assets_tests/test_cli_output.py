@@ -130,6 +130,14 @@ def test_a_query_says_how_many_rows_there_are(captured: Captured) -> None:
     assert captured()[0] == "No rows.\n"
 
 
+def test_bytes_are_told_by_their_number(captured: Captured) -> None:
+    tensor = bytes(150528)
+    Output().query(["tensor", "many", "by_name"], [(tensor, [tensor, 1], {"a": (tensor,)})])
+    out, _ = captured()
+    assert len(out) < 1000
+    assert out.count("<150528 bytes>") == 3
+
+
 def test_each_result_is_one_json_document_on_stdout(captured: Captured) -> None:
     output = Output(as_json=True)
     output.table("Batches", [{"a": 1}], empty="Nothing.")
@@ -192,7 +200,7 @@ def test_a_failure_is_a_json_document_too(captured: Captured) -> None:
 
     Output(as_json=True).failure(ItemError(ErrorCode.TIMEOUT, "no answer"))
     out, err = captured()
-    assert json.loads(out) == {"error": {"type": "ItemError", "message": "timeout: no answer"}}
+    assert json.loads(out) == {"error": {"type": "ItemError", "code": "timeout", "message": "timeout: no answer"}}
     assert err == "ItemError: timeout: no answer\n"
 
 

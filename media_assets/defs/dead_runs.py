@@ -20,9 +20,19 @@ def own_process_tags() -> dict[str, str]:
     return {_HOST: socket.gethostname(), _PROCESS: f"{os.getpid()}.{_start_ticks(os.getpid())}"}
 
 
+def is_from_command_line(run: dg.DagsterRun) -> bool:
+    """Whether a run lives in the process that started it, rather than in one of the daemon's."""
+    return _PROCESS in run.tags
+
+
+def may_be_alive(run: dg.DagsterRun) -> bool:
+    """Whether the process that started a run lives, as far as this machine can tell."""
+    return run.tags.get(_HOST) != socket.gethostname() or _is_alive(run.tags.get(_PROCESS, ""))
+
+
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Report as failed every run that was started from a process of this machine which is gone; their ids."""
-    running = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
+    running = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
     found = instance.get_runs(dg.RunsFilter(statuses=running, tags={_HOST: socket.gethostname()}))
     dead = [run for run in found if not _is_alive(run.tags.get(_PROCESS, ""))]
     for run in dead:

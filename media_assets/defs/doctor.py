@@ -34,6 +34,9 @@ _PROBED = (
     "obstore",
 )
 
+_PYTHONS = (3, 11), (3, 13)
+"""The oldest and the newest Python, as in `pyproject.toml`."""
+
 
 def examine_all(settings: Settings) -> Iterator[Verdict]:
     """Every check, in the order in which trouble would be met."""
@@ -53,12 +56,12 @@ def examine_all(settings: Settings) -> Iterator[Verdict]:
 
 def _versions() -> Verdict:
     found = ", ".join(f"{name} {version(name)}" for name in _PROBED)
-    fits = (3, 11) <= sys.version_info[:2] < (3, 15)
+    fits = _PYTHONS[0] <= sys.version_info[:2] <= _PYTHONS[1]
     return Verdict(
         "Python and packages",
         fits,
         f"Python {platform.python_version()}, {n_usable_cores()} cores; {found}",
-        "Use Python 3.11 to 3.14.",
+        "Use Python {}.{} to {}.{}.".format(*_PYTHONS[0], *_PYTHONS[1]),
     )
 
 

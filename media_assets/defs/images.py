@@ -22,9 +22,12 @@ from media_assets.defs.descriptions import (
     finding_metadata,
     sheet_of,
 )
+from media_assets.defs.home import claim_home_of
+from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.partitions import BATCHES, MANIFEST_KEY
 from media_assets.defs.resources import WorkbenchResource
-from media_assets.errors import BatchError, NotMaterialized, TableDamaged
+from media_assets.defs.retries import continued_runs, may_pass, retried_if_it_may_pass
+from media_assets.errors import BatchError, NotMaterialized, SetupError, TableDamaged
 from media_assets.lake.delta import Provenance
 from media_assets.lake.store_errors import store_errors_told
 from media_assets.stages.audit import Finding
@@ -94,7 +97,6 @@ def _check_specs() -> list[dg.AssetCheckSpec]:
     partitions_def=BATCHES,
     can_subset=True,
     backfill_policy=dg.BackfillPolicy.multi_run(MAX_BATCHES_PER_RUN),
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
 )
 def read_images(
     context: dg.AssetExecutionContext,
@@ -103,11 +105,13 @@ def read_images(
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[_Result]:
     """Read each item of each batch once, and publish what the run selected."""
-    run = _BatchRun(context, config, workbench.options(), workbench.create(progress))
-    for batch_id in context.partition_keys:
-        with store_errors_told(f"batch {batch_id}"):
-            run.read(batch_id)
-    yield from run.results()
+    with interrupted_runs_are_canceled(context), retried_if_it_may_pass(context):
+        claim_home_of(context.instance, workbench.settings().location())
+        run = _BatchRun(context, config, workbench.options(), workbench.create(progress))
+        for batch_id in context.partition_keys:
+            with store_errors_told(f"batch {batch_id}"):
+                run.read(batch_id)
+        yield from run.results()
 
 
 @dataclass
@@ -126,6 +130,7 @@ class _BatchRun:
         selected = self.context.selected_asset_keys
         self.stages = [stage for stage in IMAGE_STAGES if asset_key(stage.contract) in selected]
         self.is_range = len(self.context.partition_keys) > 1
+        self.continued = continued_runs(self.context.instance, self.context.run)
 
     def read(self, batch_id: str) -> None:
         """Run the stages on one batch; a batch that an earlier attempt of this run finished is left alone."""
@@ -142,6 +147,9 @@ class _BatchRun:
             self.context.log.error(f"{batch_id}: {error}")
             self._record_checks(batch_id)
             return
+        except Exception as error:  # it would meet every batch, or nobody knows: the run ends here, and says where
+            told = f"{batch_id}: {error if isinstance(error, SetupError) else repr(error)}"
+            raise dg.Failure(told, metadata={batch_id: str(error)}, allow_retries=may_pass(error)) from error
         self.reports[batch_id] = report
         self.findings[batch_id] = report.findings
         self._record(batch_id, report)
@@ -157,6 +165,7 @@ class _BatchRun:
             raise dg.Failure(
                 f"{len(self.errors)} of {n_batches} batches failed, the others are done. {told}",
                 metadata={batch_id: str(error) for batch_id, error in self.errors.items()},
+                allow_retries=any(map(may_pass, self.errors.values())),
             )
         metadata: dict[dg.AssetKey, Metadata] = {}
         if not self.is_range:
@@ -178,12 +187,10 @@ class _BatchRun:
         return Provenance(self.context.run.run_id, versions)
 
     def _was_done(self, batch_id: str) -> bool:
-        """Whether an earlier attempt of this very run committed the batch's statuses."""
-        run = self.context.run
-        ours = {run_id for run_id in (run.run_id, run.parent_run_id, run.root_run_id) if run_id}
+        """Whether an earlier attempt of this run, or a run that it continues, committed the batch's statuses."""
         where = {"batch_id": [batch_id], "stage": [stage.name for stage in self.stages]}
         done = self.bench.lake.scan(ITEM_STATUS, where).select("stage", "run_id").unique().collect()
-        stages_done = {stage for stage, run_id in done.iter_rows() if run_id in ours}
+        stages_done = {stage for stage, run_id in done.iter_rows() if run_id in self.continued}
         return len(stages_done) == len(self.stages)
 
     def _record(self, batch_id: str, report: BatchReport) -> None:

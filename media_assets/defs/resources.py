@@ -1,4 +1,4 @@
-"""Configuration: the one place that names environment variables, and the resource that hands out plain objects.
+"""Configuration: what is built from the settings, and the resource that hands out plain objects.
 
 Not here: what the objects do. Importing this with an empty environment works; nothing is opened before it is used.
 """
@@ -6,46 +6,38 @@ Not here: what the objects do. Importing this with an empty environment works; n
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dagster as dg
 import msgspec
 
+from media_assets.defs.home import open_home, prepare_home
+from media_assets.defs.settings import values_of
+from media_assets.engine.limits import WorkerLimits
 from media_assets.engine.map_items import Engine, InProcessEngine, ProcessPoolEngine
-from media_assets.errors import SetupError
+from media_assets.errors import LakeUnfit, SetupError
 from media_assets.ingest.fetch.addresses import AddressPolicy
 from media_assets.ingest.fetch.limits import FetchLimits
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
 from media_assets.lake.s3_options import S3Options
+from media_assets.media.still import StillLimits
 from media_assets.media.tensors import TensorSpec
 from media_assets.stages.workbench import FetchSettings, Progress, ReadOptions, Workbench, no_progress
 
+_MIB = 1024 * 1024
 _PROXY = "MEDIA_ASSETS_PROXY"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that can be configured, as read from the environment.
-
-    `MEDIA_ASSETS_LAKE` (default ./lake); `MEDIA_ASSETS_WORKERS` (0: decode in this process, without a sandbox;
-    unset: one worker per core); `MEDIA_ASSETS_TENSOR_SPECS` (JSON list of TensorSpec fields);
-    `MEDIA_ASSETS_ALLOWED_NETWORKS` (comma-separated, such as 10.0.0.0/8); `MEDIA_ASSETS_LOCAL_ROOTS` (folders that
-    file:// may name, separated like PATH); `MEDIA_ASSETS_PROXY`; `MEDIA_ASSETS_CONNECTIONS`;
-    `MEDIA_ASSETS_USER_AGENT`; `MEDIA_ASSETS_CACHE` (folder for what a lake in an object store needs on this machine;
-    default ./cache, unused by a local lake).
-
-    Of a lake in an object store: `MEDIA_ASSETS_S3_ENDPOINT`, `MEDIA_ASSETS_S3_REGION` (default: AWS's own
-    configuration); `MEDIA_ASSETS_S3_PATH_STYLE` (true, false); `MEDIA_ASSETS_S3_ENCRYPTION` (AES256, aws:kms,
-    aws:kms:dsse) and `MEDIA_ASSETS_S3_KMS_KEY_ID`; `MEDIA_ASSETS_S3_TIMEOUT_SECONDS`, `MEDIA_ASSETS_S3_RETRIES`.
-    Credentials are found by AWS's standard chain and are no settings.
-    """
+    """Everything that can be configured; `settings.py` says what each field means and takes."""
 
     lake: str = "lake"
     n_workers: int | None = None
@@ -54,7 +46,13 @@ class Settings:
     local_roots: str = ""
     proxy: str = field(default="", repr=False)  # may hold a password
     n_connections: int = 32
+    n_connections_per_host: int = 16
+    download_seconds: int = 120
     user_agent: str = "media-assets/0.1"
+    max_item_mib: int = 64
+    max_megapixels: int = 100
+    worker_memory_mib: int = 2048
+    item_seconds: int = 60
     cache: str = ""
     s3_endpoint: str = ""
     s3_region: str = ""
@@ -69,48 +67,21 @@ class Settings:
         """The settings of this process.
 
         Raises:
-            SetupError: a variable holds something that is not a number where one is expected.
+            SetupError: a variable holds no number where one is expected, or one out of bounds.
         """
-        env = os.environ if environ is None else environ
-
-        def text(name: str, default: str) -> str:
-            return env.get(f"MEDIA_ASSETS_{name}") or default
-
-        def number(name: str) -> int | None:
-            value = text(name, "")
-            if (value and not value.isascii()) or (value and not value.isdigit()):
-                raise SetupError(f"Expected a whole number in MEDIA_ASSETS_{name}, got {value!r}.")
-            return int(value) if value else None
-
-        def choice(name: str) -> bool | None:
-            value = text(name, "").lower()
-            if value not in ("", "true", "false"):
-                raise SetupError(f"Expected true or false in MEDIA_ASSETS_{name}, got {value!r}.")
-            return {"true": True, "false": False}.get(value)
-
-        retries = number("S3_RETRIES")
-        return cls(
-            lake=text("LAKE", cls.lake),
-            n_workers=number("WORKERS"),
-            tensor_specs=text("TENSOR_SPECS", cls.tensor_specs),
-            allowed_networks=text("ALLOWED_NETWORKS", ""),
-            local_roots=text("LOCAL_ROOTS", ""),
-            proxy=text("PROXY", ""),
-            n_connections=number("CONNECTIONS") or cls.n_connections,
-            user_agent=text("USER_AGENT", cls.user_agent),
-            cache=text("CACHE", ""),
-            s3_endpoint=text("S3_ENDPOINT", ""),
-            s3_region=text("S3_REGION", ""),
-            s3_path_style=choice("S3_PATH_STYLE"),
-            s3_encryption=text("S3_ENCRYPTION", ""),
-            s3_kms_key_id=text("S3_KMS_KEY_ID", ""),
-            s3_timeout_seconds=number("S3_TIMEOUT_SECONDS") or cls.s3_timeout_seconds,
-            s3_retries=cls.s3_retries if retries is None else retries,
-        )
+        values: dict[str, Any] = values_of(os.environ if environ is None else environ)
+        return cls(**values)
 
     def location(self) -> LakeLocation:
-        """Where the lake is."""
-        return LakeLocation(self.lake, self.s3())
+        """Where the lake is.
+
+        Raises:
+            LakeUnfit: it can be no lake's place, such as a file.
+        """
+        location = LakeLocation(self.lake, self.s3())
+        if location.is_local and os.path.lexists(location.root) and not os.path.isdir(location.root):  # noqa: PTH112
+            raise LakeUnfit(f"Expected a folder in MEDIA_ASSETS_LAKE, got {location.root}, which is none. Set another.")
+        return location
 
     def s3(self) -> S3Options:
         """How an object store is reached."""
@@ -123,11 +94,6 @@ class Settings:
             timeout_seconds=self.s3_timeout_seconds,
             n_retries=self.s3_retries,
         )
-
-    def nearby(self) -> Path:
-        """The folder on this machine that belongs to the lake: the one that holds it, else the current one."""
-        path = self.location().storage.local_path()
-        return Path.cwd() if path is None else path.parent
 
     def spool(self) -> Path:
         """Where downloads lie that are kept for the next time: in a local lake, else in the cache."""
@@ -159,23 +125,60 @@ class Settings:
         return specs
 
     def fetch(self) -> FetchSettings:
-        """How the network and the local disk may be used."""
+        """How the network and the local disk may be used.
+
+        Raises:
+            SetupError: a network, a limit or the proxy is not one.
+        """
         networks = tuple(part.strip() for part in self.allowed_networks.split(",") if part.strip())
         return FetchSettings(
-            limits=FetchLimits(n_connections=self.n_connections),
+            limits=FetchLimits(
+                max_bytes=self.max_item_mib * _MIB,
+                total_seconds=self.download_seconds,
+                n_connections=self.n_connections,
+                n_connections_per_host=self.n_connections_per_host,
+            ),
             policy=AddressPolicy(allowed_networks=networks),
             local_roots=tuple(Path(part).resolve() for part in self.local_roots.split(os.pathsep) if part),
-            proxy=self.proxy or None,
+            proxy=_proxy_url(self.proxy),
             user_agent=self.user_agent,
         )
 
     def engine(self) -> Engine:
         """Where items are decoded: in a pool of sandboxed processes, unless told otherwise."""
-        return InProcessEngine() if self.n_workers == 0 else ProcessPoolEngine(n_workers=self.n_workers)
+        if self.n_workers == 0:
+            return InProcessEngine()
+        usual = WorkerLimits()
+        limits = WorkerLimits(
+            memory_bytes=self.worker_memory_mib * _MIB,
+            cpu_seconds=self.item_seconds / 2,
+            wall_seconds=self.item_seconds,
+            max_source_bytes=max(usual.max_source_bytes, self.max_item_mib * _MIB),
+            max_reply_bytes=max(usual.max_reply_bytes, 2 * self.max_item_mib * _MIB),
+        )
+        return ProcessPoolEngine(self.n_workers, limits)
+
+    def still_limits(self) -> StillLimits:
+        """What a picture may be, judged by its header."""
+        n_pixels = self.max_megapixels * 1_000_000
+        return StillLimits(
+            max_bytes=self.max_item_mib * _MIB,
+            max_pixels=n_pixels,
+            max_total_pixels=max(StillLimits().max_total_pixels, n_pixels),
+        )
 
     def workbench(self, progress: Progress = no_progress) -> Workbench:
         """Everything that a stage works with."""
         return Workbench(self.open_lake(), self.open_blobs(), self.engine(), self.fetch(), progress)
+
+
+def _proxy_url(text: str) -> str | None:
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SetupError(f"Expected http://host:port in MEDIA_ASSETS_PROXY, got {text!r}.")
+    return text
 
 
 class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -188,7 +191,13 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     local_roots: str = ""
     proxy: str = ""
     n_connections: int = Settings.n_connections
+    n_connections_per_host: int = Settings.n_connections_per_host
+    download_seconds: int = Settings.download_seconds
     user_agent: str = Settings.user_agent
+    max_item_mib: int = Settings.max_item_mib
+    max_megapixels: int = Settings.max_megapixels
+    worker_memory_mib: int = Settings.worker_memory_mib
+    item_seconds: int = Settings.item_seconds
     cache: str = ""
     s3_endpoint: str = ""
     s3_region: str = ""
@@ -222,7 +231,8 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def options(self) -> ReadOptions:
         """The choices of a run that are configured once for all runs."""
-        return ReadOptions(specs=self.settings().specs())
+        settings = self.settings()
+        return ReadOptions(specs=settings.specs(), still_limits=settings.still_limits())
 
 
 def s3_resource(settings: Settings) -> dict[str, dg.ConfigurableResource[Any]]:
@@ -240,17 +250,12 @@ def s3_resource(settings: Settings) -> dict[str, dg.ConfigurableResource[Any]]:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The Dagster instance of `DAGSTER_HOME`, set up on first use.
+    """The Dagster instance of `DAGSTER_HOME`, by default a folder beside the lake, set up on first use.
 
-    By default it is a folder beside the lake; with a lake in an object store, in the current folder.
+    Raises:
+        SetupError: it cannot be set up or opened, or belongs to another lake.
     """
-    home = os.environ.get("DAGSTER_HOME") or str(settings.nearby() / "dagster_home")
-    folder = Path(home).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "dagster.yaml").exists():
-        shutil.copyfile(Path(__file__).with_name("dagster.yaml"), folder / "dagster.yaml")
-    os.environ["DAGSTER_HOME"] = str(folder)
-    return dg.DagsterInstance.get()
+    return open_home(prepare_home(settings.location()))
 
 
 @contextmanager

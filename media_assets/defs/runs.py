@@ -5,11 +5,10 @@ Not here: what a run does (`images.py`), or which dead letters are meant (`lake/
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -19,6 +18,8 @@ from media_assets.defs.dead_runs import fail_dead_runs, own_process_tags
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.graph import build_defs
 from media_assets.defs.images import MAX_BATCHES_PER_RUN
+from media_assets.defs.interruption import watched_signals
+from media_assets.defs.live_runs import RANGE_END, RANGE_START, batches_in_progress
 from media_assets.defs.resources import Settings
 from media_assets.errors import SetupError
 from media_assets.lake.delta import Lake
@@ -27,24 +28,30 @@ from media_assets.lake.publications import unfinished_publications
 from media_assets.stages.images import code_versions
 from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
 from media_assets.stages.workbench import Progress, ReadOptions, no_progress
-from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES, TENSORS_STATISTICS
+from media_assets.tables import ITEM_STATUS, TENSORS_STATISTICS
 from media_assets.tables.columns import Status
-
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """How one run ended."""
+    """How one run ended, or was found; `errors` are those of single batches, as far as they are known."""
 
     run_id: str
     batch_ids: tuple[str, ...]
     success: bool
     error: str | None
+    errors: Mapping[str, str] = field(default_factory=dict)
+    is_of_another: bool = False  # nothing was started: another process's run has these batches
+
+    def error_of(self, batch_id: str) -> str:
+        """Why a batch is not done: its own error, or the one of the batch at which the run ended before it."""
+        if batch_id in self.errors or not self.errors:
+            return self.errors.get(batch_id, self.error or "")
+        return f"not begun: the run ended at {', '.join(self.errors)}"
 
 
 def batch_results(lake: Lake, results: Sequence[RunResult]) -> list[dict[str, Any]]:
-    """One row per batch of these runs: `done` or `FAILED`, what became of its items, and why its run failed.
+    """One row per batch of these runs: `done`, `FAILED` or `in progress` elsewhere, its items, and why it is not done.
 
     In a run over several batches those are done that have statuses by this run, whatever became of the others. A run
     over all batches has a row only when it failed.
@@ -54,9 +61,11 @@ def batch_results(lake: Lake, results: Sequence[RunResult]) -> list[dict[str, An
     for result in results:
         done = set(result.batch_ids) if result.success else _batches_done_by(lake, result)
         for batch_id in result.batch_ids or (() if result.success else ("all",)):
-            row: dict[str, Any] = {"batch_id": batch_id, "result": "done" if batch_id in done else "FAILED"}
+            is_done = batch_id in done and not result.is_of_another
+            told = "in progress" if result.is_of_another else "done" if is_done else "FAILED"
+            row: dict[str, Any] = {"batch_id": batch_id, "result": told}
             row |= counts.get(batch_id, {status.value: 0 for status in Status})
-            rows.append(row | {"error": "" if batch_id in done else result.error or "", "run_id": result.run_id})
+            rows.append(row | {"error": "" if is_done else result.error_of(batch_id), "run_id": result.run_id})
     return rows
 
 
@@ -82,16 +91,25 @@ class Launcher:
 
         Raises:
             SetupError: a batch is not a registered partition.
+            Interrupted: SIGINT or SIGTERM came; what is done stays done, and the next group is not begun.
         """
         fail_dead_runs(self.instance)
-        return [self._run(keys, stages, {"refetch": refetch}) for keys in self._grouped(batch_ids)]
+        return [
+            result
+            for keys in self._grouped(batch_ids)
+            for result in self._run_what_is_free(keys, stages, lambda _: {"refetch": refetch})
+        ]
 
     def replay(self, items: Mapping[str, Sequence[str]]) -> list[RunResult]:
         """Try the failed items of these batches again: batch id → item keys."""
-        results = []
-        for keys in self._grouped(list(items)):
-            results.append(self._run(keys, IMAGE_STAGES, {"retry_items": {key: list(items[key]) for key in keys}}))
-        return results
+        fail_dead_runs(self.instance)
+        return [
+            result
+            for keys in self._grouped(list(items))
+            for result in self._run_what_is_free(
+                keys, IMAGE_STAGES, lambda free: {"retry_items": {key: list(items[key]) for key in free}}
+            )
+        ]
 
     def measure_statistics(self) -> RunResult:
         """Materialize `tensors/statistics` over everything there is."""
@@ -121,10 +139,18 @@ class Launcher:
             last = place
         return [tuple(group) for group in groups]
 
+    def _run_what_is_free(
+        self, keys: tuple[str, ...], stages: Sequence[Stage], config: Callable[[tuple[str, ...]], dict[str, Any]]
+    ) -> list[RunResult]:
+        """Run those of these batches that no other run has; the others are told."""
+        taken = batches_in_progress(self.instance)
+        results = [_of_another(taken[key], key) for key in keys if key in taken]
+        for free in self._grouped([key for key in keys if key not in taken]):
+            results.append(self._run(free, stages, config(free)))
+        return results
+
     def _run(self, keys: tuple[str, ...], stages: Sequence[Stage], config: dict[str, Any]) -> RunResult:
-        target = (
-            {"partition_key": keys[0]} if len(keys) == 1 else {"tags": {_RANGE_START: keys[0], _RANGE_END: keys[-1]}}
-        )
+        target = {"partition_key": keys[0]} if len(keys) == 1 else {"tags": {RANGE_START: keys[0], RANGE_END: keys[-1]}}
         return self._execute(
             keys,
             [asset_key(stage.contract) for stage in stages],
@@ -141,14 +167,15 @@ class Launcher:
     ) -> RunResult:
         fail_dead_runs(self.instance)
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        result = self._job.execute_in_process(
-            run_config=run_config | quiet,
-            instance=self.instance,
-            asset_selection=selection,
-            raise_on_error=False,
-            **target | {"tags": own_process_tags() | target.get("tags", {})},
-        )
-        return RunResult(result.run_id, keys, result.success, None if result.success else _first_error(result))
+        with watched_signals():
+            result = self._job.execute_in_process(
+                run_config=run_config | quiet,
+                instance=self.instance,
+                asset_selection=selection,
+                raise_on_error=False,
+                **target | {"tags": own_process_tags() | target.get("tags", {})},
+            )
+        return _run_result(result, keys)
 
 
 def stages_selected(names: Sequence[str]) -> tuple[Stage, ...]:
@@ -203,19 +230,19 @@ def made_otherwise(lake: Lake, stages: Collection[Stage], options: ReadOptions) 
     return found
 
 
-def statistics_are_behind(lake: Lake) -> bool:
-    """Whether `tensors/statistics` counts other tensors than there are: a run was killed before it measured them."""
-    there = lake.scan(TENSORS_IMAGES).group_by("spec").len("n").collect()
-    counted = lake.scan(TENSORS_STATISTICS).select("spec", "n_tensors").unique().collect()
-    return dict(there.iter_rows()) != dict(counted.iter_rows())
+def _of_another(run_id: str, batch_id: str) -> RunResult:
+    told = f"left alone: run {run_id[:8]} is at work on it"
+    return RunResult(run_id, (batch_id,), True, told, is_of_another=True)
 
 
-def _first_error(result: dg.ExecuteInProcessResult) -> str:
-    failures = (event.step_failure_data for event in result.all_events if event.is_step_failure)
-    for failure in islice(failures, 1):
-        if failure.user_failure_data is not None and failure.user_failure_data.description:
-            return str(failure.user_failure_data.description)
+def _run_result(result: dg.ExecuteInProcessResult, keys: tuple[str, ...]) -> RunResult:
+    if result.success:
+        return RunResult(result.run_id, keys, True, None)
+    for failure in (event.step_failure_data for event in result.all_events if event.is_step_failure):
+        if (told := failure.user_failure_data) is not None and told.description:
+            errors = {key: str(value.value) for key, value in told.metadata.items() if key in keys}
+            return RunResult(result.run_id, keys, False, told.description, errors)
         if failure.error is not None:
             cause = failure.error.cause or failure.error
-            return str(cause.message).strip()
-    return "The run failed before its step began; see `dagster dev`, Runs."
+            return RunResult(result.run_id, keys, False, str(cause.message).strip())
+    return RunResult(result.run_id, keys, False, "The run failed before its step began; see `dagster dev`, Runs.")

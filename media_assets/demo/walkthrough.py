@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from media_assets.cli_output import Output, Progressbar
 from media_assets.defs.plans import plan_open_images
 from media_assets.defs.resources import Settings, dagster_home, open_instance
@@ -21,6 +23,7 @@ from media_assets.defs.runs import Launcher, RunResult
 from media_assets.demo.corpus import Corpus, write_corpus
 from media_assets.demo.server import SampleServer
 from media_assets.errors import SetupError
+from media_assets.ingest.open_images.reader import SOURCE
 from media_assets.lake.overview import DeadLetterFilter, batch_overview, dead_letters
 from media_assets.media.contact_sheet import contact_sheet
 from media_assets.serving.tensors import TensorReader
@@ -35,7 +38,7 @@ def run_demo(directory: Path, n_images: int, output: Output) -> None:
     """Run the whole path below a folder, which is emptied first if an earlier demo made it.
 
     Raises:
-        SetupError: the folder holds something that no demo made, or a step failed.
+        SetupError: the folder holds something that no demo made, batches of somebody's own included, or a step failed.
     """
     started = time.monotonic()
     root = _fresh(directory)
@@ -173,7 +176,22 @@ def _fresh(directory: Path) -> Path:
             raise SetupError(
                 f"Expected an empty folder or one of an earlier demo, got {root}. Give another --directory."
             )
+        _require_only_samples(root / "lake")
         shutil.rmtree(root)
     root.mkdir(parents=True, exist_ok=True)
     (root / _MARKER).touch()
     return root
+
+
+def _require_only_samples(folder: Path) -> None:
+    """Refuse to empty a lake into which somebody planned batches of their own."""
+    if not folder.is_dir():
+        return
+    sample = pl.col("source").eq(SOURCE) & pl.col("uri").str.starts_with("http://127.0.0.1:")
+    batches = Settings(lake=str(folder)).open_lake().scan(MANIFEST).filter(~sample).select("batch_id").unique()
+    if own := sorted(batches.collect()["batch_id"]):
+        raise SetupError(
+            f"Expected only the demo's own batches in {folder}, which it empties, got {len(own)} of yours, such as "
+            f"{own[0]}. Nothing was deleted. Run `media-assets demo --directory …` with another folder, or delete "
+            f"{folder.parent} yourself; keep your data in a lake elsewhere: MEDIA_ASSETS_LAKE=…"
+        )

@@ -5,7 +5,8 @@ Not here: the counting (`media/statistics.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def measure_statistics(
     *,
     normalizations: Mapping[str, MeanStd] | None = None,
     version: int | None = None,
+    leave_out: Callable[[str, str], None] | None = None,
 ) -> pl.DataFrame:
     """Mean, deviation and histogram of each channel of every spec: the rows of `tensors/statistics`.
 
@@ -53,22 +55,49 @@ def measure_statistics(
         normalizations: spec name to the (mean, std) with which its floats were stored; only needed for float
             specs whose name does not end in a preset.
         version: version of `tensors/images`; None for the newest.
+        leave_out: called with the name of each spec that cannot be measured, since the normalization of its floats is
+            not known, and why; None: such a spec is an error.
 
     Raises:
         NotMaterialized: `tensors/images` or that version does not exist.
         ContractBroken: tensors of one spec are stored in different ways, or are not what their row says.
-        ValueError: floats whose normalization is not known.
+        ValueError: floats whose normalization is not known, without `leave_out`.
     """
-    counters: dict[str, _Counter] = {}
+    counters: dict[str, _Counter | None] = {}
     table = open_table(lake_of(lake), batches, version)
     for file in table.files:
         for form, stored in _tensors(table, file):
-            counter = counters.get(form.spec)
-            if counter is None:
-                counter = counters[form.spec] = _Counter(form, normalizations)
-            counter.add(form, stored)
-    rows = [row for spec in sorted(counters) for row in counters[spec].statistics.rows(spec)]
-    return TENSORS_STATISTICS.frame(rows)
+            if form.spec not in counters:
+                counters[form.spec] = _counter(form, normalizations, leave_out)
+            if (counter := counters[form.spec]) is not None:
+                counter.add(form, stored)
+    measured = {spec: counter for spec, counter in counters.items() if counter is not None}
+    return TENSORS_STATISTICS.frame([row for spec in sorted(measured) for row in measured[spec].statistics.rows(spec)])
+
+
+def tensors_digest(lake: Lake, version: int | None = None) -> str:
+    """What `tensors/images` consists of, in 16 hexadecimal digits; empty when it has no file.
+
+    Files are never changed and no two have the same name, so equal digests mean equal tensors. It is kept with the
+    commit of the statistics.
+
+    Raises:
+        NotMaterialized: `tensors/images` or that version does not exist.
+    """
+    paths = [file.path for file in open_table(lake, None, version).files]
+    return hashlib.sha256("\n".join(paths).encode()).hexdigest()[:16] if paths else ""
+
+
+def _counter(
+    form: Form, normalizations: Mapping[str, MeanStd] | None, leave_out: Callable[[str, str], None] | None
+) -> _Counter | None:
+    try:
+        return _Counter(form, normalizations)
+    except ValueError as error:
+        if leave_out is None:
+            raise
+        leave_out(form.spec, str(error))
+        return None
 
 
 class _Counter:

@@ -16,7 +16,7 @@ from pathlib import Path
 import dagster as dg
 
 from media_assets.defs.partitions import BATCHES
-from media_assets.defs.runs import statistics_are_behind
+from media_assets.defs.tensors import statistics_are_behind
 from media_assets.errors import ErrorCode
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation

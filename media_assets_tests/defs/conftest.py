@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,6 +42,36 @@ def instance(tmp_path: Path, settings: Settings) -> Iterator[dg.DagsterInstance]
     """A Dagster instance in a temporary folder."""
     with dagster_home(tmp_path / "home"), open_instance(settings) as opened:
         yield opened
+
+
+@pytest.fixture
+def start_command(tmp_path: Path, settings: Settings) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a command as a user would, in a process of its own on the same lake; waits until something holds."""
+    environment = os.environ | {
+        "MEDIA_ASSETS_LAKE": settings.lake,
+        "DAGSTER_HOME": str(tmp_path / "home"),
+        "MEDIA_ASSETS_WORKERS": "1",
+        "MEDIA_ASSETS_TENSOR_SPECS": SPECS,
+        "MEDIA_ASSETS_ALLOWED_NETWORKS": "127.0.0.0/8",
+    }
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, until: Callable[[], object]) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "media_assets.cli", *arguments]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+        started.append(process)
+        deadline = time.monotonic() + 60
+        while not until():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -10,9 +12,11 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from media_assets.defs import images
 from media_assets.defs.resources import Settings
-from media_assets.defs.runs import Launcher, batch_results
+from media_assets.defs.runs import Launcher, RunResult, batch_results
 from media_assets.stages import assemble
+from media_assets.stages.report import BatchReport
 from media_assets.stages.stage import FRAMES, RAW, TENSORS
+from media_assets.stages.workbench import Workbench
 from media_assets.tables import ITEM_STATUS, RAW_MEDIA
 from media_assets_tests.shelf import Shelf
 
@@ -194,6 +198,56 @@ def test_the_retry_finishes_the_run_when_an_outage_passes(
         assert latest(instance, RAW_KEY, batch_id)["accepted"].value == 3, batch_id
 
 
+def test_each_failed_batch_tells_its_own_error(
+    launcher: Launcher, plan_four: Plan, shelf: Shelf, settings: Settings
+) -> None:
+    batch_ids = plan_four()
+    shelf.statuses = {f"{batch}-{i}.jpg": 503 for batch in (1, 2) for i in range(3)}
+    results = launcher.materialize(batch_ids)
+    rows = {row["batch_id"]: row["error"] for row in batch_results(settings.open_lake(), results)}
+    assert (rows["test.0001"], rows["test.0004"]) == ("", "")
+    assert "test.0002" in rows["test.0002"]
+    assert "test.0003" not in rows["test.0002"]
+    assert "test.0002" not in rows["test.0003"]
+
+
+def test_batches_behind_the_one_that_ended_the_run_say_so(
+    launcher: Launcher, plan_four: Plan, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = images.read_batch
+
+    def read(bench: Workbench, batch_id: str, *arguments: Any) -> BatchReport:
+        if batch_id == "test.0002":
+            raise RuntimeError("a bug")
+        return sound(bench, batch_id, *arguments)
+
+    monkeypatch.setattr(images, "read_batch", read)
+    results = launcher.materialize(plan_four())
+    rows = {row["batch_id"]: (row["result"], row["error"]) for row in batch_results(settings.open_lake(), results)}
+    assert rows == {
+        "test.0001": ("done", ""),
+        "test.0002": ("FAILED", "a bug"),
+        "test.0003": ("FAILED", "not begun: the run ended at test.0002"),
+        "test.0004": ("FAILED", "not begun: the run ended at test.0002"),
+    }
+
+
+def n_retries(instance: dg.DagsterInstance, result: RunResult) -> int:
+    """How often Dagster tried the step again."""
+    events = (entry.dagster_event for entry in instance.all_logs(result.run_id))
+    return sum(event is not None and event.is_step_up_for_retry for event in events)
+
+
+def test_a_mistake_in_the_configuration_is_not_tried_again(
+    plan_four: Plan, instance: dg.DagsterInstance, settings: Settings
+) -> None:
+    first = plan_four()[0]
+    (result,) = Launcher(replace(settings, allowed_networks="foo"), instance).materialize([first])
+    assert not result.success
+    assert "foo" in (result.error or "")
+    assert n_retries(instance, result) == 0
+
+
 def test_a_violating_batch_fails_its_check_and_publishes_nothing(
     launcher: Launcher,
     plan_four: Plan,
@@ -207,6 +261,7 @@ def test_a_violating_batch_fails_its_check_and_publishes_nothing(
     (result,) = launcher.materialize([first])
     assert not result.success
     assert "size_bytes" in (result.error or "")
+    assert n_retries(instance, result) == 0, "the same code breaks the contract again"
     assert settings.open_lake().scan(RAW_MEDIA).collect().is_empty()
     assert materialized(instance, RAW_KEY) == set()
     key = dg.AssetCheckKey(RAW_KEY, "contract_holds")

@@ -37,12 +37,12 @@ SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
         ErrorCode.SERVER_ERROR: Advice("The server answered 5xx after every retry.", _REPLAY),
         ErrorCode.RATE_LIMITED: Advice(
             "The server answered 429 after every retry.",
-            "Ask fewer items of that host at a time, wait for as long as it asks, then replay.",
+            "Lower `MEDIA_ASSETS_CONNECTIONS_PER_HOST`, wait for as long as the host asks, then replay.",
         ),
         ErrorCode.TIMEOUT: Advice("No connection or no answer in time.", _REPLAY),
         ErrorCode.TOO_SLOW: Advice(
             "Bytes came, but not all of them within the time cap.",
-            "Replay when the line is free. A file too large for the cap needs a higher cap.",
+            "Replay when the line is free; for a file that needs longer, raise `MEDIA_ASSETS_DOWNLOAD_SECONDS` first.",
         ),
         ErrorCode.CONNECTION_FAILED: Advice("The connection was refused, reset or broken off.", _REPLAY),
         ErrorCode.DNS_FAILED: Advice(
@@ -55,7 +55,7 @@ SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
         ErrorCode.TRUNCATED_BODY: Advice("Fewer bytes came than the server announced.", _REPLAY),
         ErrorCode.TOO_MANY_BYTES: Advice(
             "The file is over the byte cap, as announced or as received.",
-            "If the file is wanted, raise the cap and replay.",
+            "If the file is wanted, raise `MEDIA_ASSETS_MAX_ITEM_MIB` and replay.",
         ),
         ErrorCode.TOO_MANY_REDIRECTS: Advice(
             "The chain of redirects is longer than allowed, or a loop.", "Put the final URL into the list."
@@ -66,7 +66,7 @@ SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
         ),
         ErrorCode.ADDRESS_REFUSED: Advice(
             "The name leads to a private, loopback or otherwise internal address.",
-            "On purpose? Allow that network in the configuration, then replay. Otherwise distrust the list.",
+            "On purpose? Name that network in `MEDIA_ASSETS_ALLOWED_NETWORKS` and replay. Otherwise distrust the list.",
         ),
         ErrorCode.ENCODING_REFUSED: Advice(
             "The server compressed the body although it was asked not to.",
@@ -106,11 +106,11 @@ SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
         ),
         ErrorCode.TOO_MANY_PIXELS: Advice(
             "The header announces more pixels than the cap; nothing was decoded.",
-            "If the picture is wanted, raise the cap and the workers' memory, then replay.",
+            "If it is wanted, raise `MEDIA_ASSETS_MAX_MEGAPIXELS` and `MEDIA_ASSETS_WORKER_MEMORY_MIB`, then replay.",
         ),
         ErrorCode.TOO_MANY_FRAMES: Advice(
             "More frames, or more frames times canvas, than the cap.",
-            "Cut the animation, or raise the cap; then replay.",
+            "Cut the animation, then replay. These caps are fixed: 2,000 frames, and 500 megapixels over all of them.",
         ),
         ErrorCode.TRUNCATED: Advice(
             "The file ends before its picture does.",
@@ -128,11 +128,11 @@ SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
         ),
         ErrorCode.DECODER_TIMEOUT: Advice(
             "The worker was stopped at its deadline.",
-            "Treat the file as hostile, or allow more time if it is merely large; then replay.",
+            "Treat the file as hostile, or raise `MEDIA_ASSETS_ITEM_SECONDS` if it is merely large; then replay.",
         ),
         ErrorCode.DECODER_MEMORY: Advice(
             "The worker reached its memory limit.",
-            "Treat the file as a bomb, or allow more memory if it is merely large; then replay.",
+            "Treat the file as a bomb, or raise `MEDIA_ASSETS_WORKER_MEMORY_MIB` if it is merely large; then replay.",
         ),
     },
     "Planning": {

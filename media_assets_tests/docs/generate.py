@@ -2,9 +2,9 @@
 
     python -m media_assets_tests.docs.generate [--check]
 
-Errors come from `media_assets.errors` and `error_guide`, tables from the contracts in `media_assets.tables`, numbers
-from the newest files in `benchmarks/results`, dependencies from `constraints.txt` and what is installed
-(`media_assets_tests/supply`).
+Errors come from `media_assets.errors` and `error_guide`, tables from the contracts in `media_assets.tables`,
+settings from `media_assets.defs.settings`, numbers from the newest files in `benchmarks/results`, dependencies from
+`constraints.txt` and what is installed (`media_assets_tests/supply`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import polars as pl
 
 import media_assets.tables
 from benchmarks import readme_table
+from media_assets.defs.resources import Settings
+from media_assets.defs.settings import SETTINGS, Setting
 from media_assets.errors import ErrorCode
 from media_assets.tables import ALL_TABLES, TableContract
 from media_assets_tests.docs.error_guide import SECTIONS, STORE_CODES
@@ -71,6 +73,36 @@ def errors_page() -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def configuration_page() -> str:
+    """`docs/configuration.md`: every setting with its variable, its default and its bounds."""
+    defaults = Settings()
+    lines = [
+        _GENERATED,
+        "# Configuration\n",
+        "Everything is set in environment variables, for the command line and for `make dev` alike. An empty",
+        "variable is one that is not set. What is wrong is told before anything begins, and",
+        "`media-assets doctor` shows what is in force.\n",
+    ]
+    for section, settings in SETTINGS.items():
+        lines += [f"## {section}\n", "| variable | meaning | default | takes |", _rule_off(4)]
+        lines += [_setting_row(setting, getattr(defaults, setting.field)) for setting in settings]
+        lines.append("")
+    lines += [
+        "## Dagster\n",
+        "`DAGSTER_HOME` is where Dagster keeps runs and registered batches; by default `dagster_home` beside",
+        "the lake. One home belongs to the lake that used it first, which `media-assets-lake.txt` in it names;",
+        "with another lake a command is refused. `dagster.yaml` in it is yours to change.\n",
+        "A run keeps the settings of the process that it runs in: start `make dev` again after a change.\n",
+    ]
+    return "\n".join(lines)
+
+
+def _setting_row(setting: Setting, default: object) -> str:
+    takes = "text" if setting.at_least is None else f"{setting.at_least} or more"
+    takes = takes if setting.at_most is None else f"{setting.at_least} to {setting.at_most}"
+    return f"| `{setting.variable}` | {setting.meaning} | {setting.unset or f'`{default}`'} | {takes} |"
 
 
 def _error_row(code: ErrorCode, meaning: str, what_to_do: str) -> str:
@@ -170,6 +202,7 @@ def pages() -> dict[Path, str]:
     return {
         record.PATH: record.text(packages),
         ROOT / "docs" / "dependencies.md": dependencies_page(packages),
+        ROOT / "docs" / "configuration.md": configuration_page(),
         ROOT / "docs" / "errors.md": errors_page(),
         ROOT / "docs" / "tables.md": tables_page(),
         readme: readme_table.with_section(readme.read_text("utf-8"), readme_table.section()),

@@ -1,0 +1,151 @@
+"""Every setting: its variable, what it means, and which values it takes. `docs/configuration.md` is made from this.
+
+Not here: what is built from the values (`resources.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from media_assets.errors import SetupError
+
+PREFIX = "MEDIA_ASSETS_"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting. A number has bounds, both included; a flag is true or false; a text is anything."""
+
+    name: str
+    field: str
+    meaning: str
+    at_least: int | None = None
+    at_most: int | None = None
+    unset: str = ""
+    is_flag: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return PREFIX + self.name
+
+    def value(self, text: str) -> str | int | bool:
+        """What the variable holds.
+
+        Raises:
+            SetupError: it is neither true nor false, no whole number, or out of bounds.
+        """
+        if self.is_flag:
+            if text.lower() not in ("true", "false"):
+                raise SetupError(f"Expected true or false in {self.variable}, got {text!r}.")
+            return text.lower() == "true"
+        if self.at_least is None:
+            return text
+        bounds = f"{self.at_least} or more" if self.at_most is None else f"{self.at_least} to {self.at_most}"
+        if not (text.isascii() and text.isdigit() and len(text) < 19):
+            raise SetupError(f"Expected a whole number in {self.variable}, {bounds}, got {text!r}.")
+        number = int(text)
+        if number < self.at_least or (self.at_most is not None and number > self.at_most):
+            raise SetupError(f"Expected {bounds} in {self.variable}, got {number}.")
+        return number
+
+
+SETTINGS: dict[str, tuple[Setting, ...]] = {
+    "Where things are": (
+        Setting("LAKE", "lake", "The lake: a folder, or the URL of one in an object store"),
+        Setting(
+            "LOCAL_ROOTS",
+            "local_roots",
+            "Folders that `file://` addresses in a list may name, separated like `PATH`; a planned folder needs none",
+            unset="none",
+        ),
+    ),
+    "What is made": (
+        Setting(
+            "TENSOR_SPECS",
+            "tensor_specs",
+            'JSON list of TensorSpecs, such as `[{"size": [224, 224], "dtype": "uint8"}]`; other fields have defaults',
+        ),
+    ),
+    "The network": (
+        Setting(
+            "ALLOWED_NETWORKS",
+            "allowed_networks",
+            "Internal networks that may be asked all the same, such as `10.0.0.0/8,fd00::/8`",
+            unset="public addresses only",
+        ),
+        Setting(
+            "PROXY", "proxy", "`http://host:port` for every download; it has to guard addresses then", unset="none"
+        ),
+        Setting("USER_AGENT", "user_agent", "How servers are told who asks"),
+        Setting("CONNECTIONS", "n_connections", "Downloads at a time", 1, 1000),
+        Setting("CONNECTIONS_PER_HOST", "n_connections_per_host", "Downloads at a time from one host", 1, 1000),
+        Setting(
+            "DOWNLOAD_SECONDS",
+            "download_seconds",
+            "Time on the wire that one item may take, over all attempts and redirects",
+            1,
+            86_400,
+        ),
+    ),
+    "What one item may take": (
+        Setting("MAX_ITEM_MIB", "max_item_mib", "Size of one file, in MiB", 1, 2048),
+        Setting("MAX_MEGAPIXELS", "max_megapixels", "Pixels of one picture, in millions", 1, 178),
+        Setting(
+            "WORKER_MEMORY_MIB", "worker_memory_mib", "Memory of one decoding process, in MiB of address space", 512
+        ),
+        Setting(
+            "ITEM_SECONDS",
+            "item_seconds",
+            "Time to open one item and make all of it; half as much CPU time",
+            2,
+            86_400,
+        ),
+    ),
+    "A lake in an object store": (
+        Setting("S3_ENDPOINT", "s3_endpoint", "URL of a store that is not AWS's own", unset="AWS's configuration"),
+        Setting("S3_REGION", "s3_region", "The bucket's region", unset="AWS's configuration"),
+        Setting(
+            "S3_PATH_STYLE",
+            "s3_path_style",
+            "Whether the bucket is named in the path instead of the host name, `true` or `false`",
+            unset="`true` with an endpoint",
+            is_flag=True,
+        ),
+        Setting(
+            "S3_ENCRYPTION",
+            "s3_encryption",
+            "`AES256`, `aws:kms` or `aws:kms:dsse`: how the store encrypts what is put",
+            unset="as the bucket says",
+        ),
+        Setting("S3_KMS_KEY_ID", "s3_kms_key_id", "The key for `aws:kms`", unset="the account's own"),
+        Setting("S3_TIMEOUT_SECONDS", "s3_timeout_seconds", "Time that one request may take", 1, 3600),
+        Setting("S3_RETRIES", "s3_retries", "Repeats of a request that failed for a passing cause", 0, 100),
+        Setting(
+            "CACHE", "cache", "Folder for what such a lake needs on this machine", unset="`cache` in the current folder"
+        ),
+    ),
+    "This machine": (
+        Setting(
+            "WORKERS",
+            "n_workers",
+            "Decoding processes; `0`: decode in the process itself, **without a sandbox**",
+            0,
+            1024,
+            unset="one per core",
+        ),
+    ),
+}
+"""By what they are about, in the order of the page."""
+
+EVERY_SETTING = tuple(setting for settings in SETTINGS.values() for setting in settings)
+
+
+def values_of(environ: Mapping[str, str]) -> dict[str, str | int | bool]:
+    """Field → value of every setting that is set; an empty variable is not.
+
+    Raises:
+        SetupError: one holds no number where one is expected, or one out of bounds.
+    """
+    return {each.field: each.value(text) for each in EVERY_SETTING if (text := environ.get(each.variable))}
