@@ -35,7 +35,7 @@ def test_every_field_has_a_variable_and_reaches_a_run(monkeypatch: pytest.Monkey
     monkeypatch.setenv(f"{PREFIX}PROXY", odd[f"{PREFIX}PROXY"])  # a run reads it there: it may hold a password
     got = Settings.from_environment(odd)
     assert all(getattr(got, field.name) != field.default for field in fields(Settings))
-    assert WorkbenchResource.of(got).settings() == got
+    assert WorkbenchResource.of(got).process_config_and_initialize().settings() == got
 
 
 def test_every_variable_in_the_code_is_described() -> None:
