@@ -323,8 +323,7 @@ def _settings() -> Settings:
 def _checked_settings() -> Settings:
     """The settings, for commands that start work: what is wrong with them is said before anything begins."""
     settings = _settings()
-    settings.workbench()
-    settings.specs()
+    settings.check()
     return settings
 
 
