@@ -330,8 +330,7 @@ def _usable_settings() -> Settings:
 def _checked_settings() -> Settings:
     """The same, for commands that start work: what is wrong with any setting is said before anything begins."""
     settings = _usable_settings()
-    settings.workbench()
-    settings.specs()
+    settings.check()
     return settings
 
 

@@ -204,6 +204,17 @@ def test_a_failure_is_a_json_document_too(captured: Captured) -> None:
     assert err == "ItemError: timeout: no answer\n"
 
 
+def test_an_interruption_says_what_to_do_next(captured: Captured) -> None:
+    Output().interrupted()
+    out, err = captured()
+    assert out == ""
+    assert err.startswith("Interrupted: What is done stays done.")
+    Output(as_json=True).interrupted()
+    out, err = captured()
+    assert json.loads(out)["error"]["code"] == "interrupted"
+    assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_a_progress_bar_is_silent_when_no_terminal_looks_on(captured: Captured, as_json: bool) -> None:
     with Progressbar(Output(as_json)) as progress:

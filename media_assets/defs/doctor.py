@@ -81,6 +81,7 @@ def _one_opencv() -> Verdict:
 
 def _configuration(settings: Settings) -> Verdict:
     names = ", ".join(spec.name for spec in settings.specs())
+    settings.check()
     fetch = settings.fetch()
     opened = ", ".join(fetch.policy.allowed_networks) or "public addresses only"
     return Verdict("configuration is readable", True, f"lake {settings.location().root}; {names}; network: {opened}")

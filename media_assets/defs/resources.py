@@ -167,6 +167,18 @@ class Settings:
             max_total_pixels=max(StillLimits().max_total_pixels, n_pixels),
         )
 
+    def check(self) -> None:
+        """Build everything that is made of the settings alone; nothing is opened, nothing left behind.
+
+        Raises:
+            SetupError: one of them cannot be used.
+        """
+        self.location()
+        self.specs()
+        self.fetch()
+        self.engine()
+        self.still_limits()
+
     def workbench(self, progress: Progress = no_progress) -> Workbench:
         """Everything that a stage works with."""
         return Workbench(self.open_lake(), self.open_blobs(), self.engine(), self.fetch(), progress)

@@ -93,7 +93,11 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("MAX_ITEM_MIB", "max_item_mib", "Size of one file, in MiB", 1, 2048),
         Setting("MAX_MEGAPIXELS", "max_megapixels", "Pixels of one picture, in millions", 1, 178),
         Setting(
-            "WORKER_MEMORY_MIB", "worker_memory_mib", "Memory of one decoding process, in MiB of address space", 512
+            "WORKER_MEMORY_MIB",
+            "worker_memory_mib",
+            "Memory of one decoding process, in MiB of address space",
+            512,
+            1_048_576,
         ),
         Setting(
             "ITEM_SECONDS",

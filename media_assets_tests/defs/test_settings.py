@@ -89,7 +89,7 @@ def test_numbers_out_of_bounds_are_refused_by_name(setting: Setting) -> None:
     for text in wrong:
         with pytest.raises(SetupError, match=setting.variable):
             settings(**{setting.name: text})
-    settings(**{setting.name: str(setting.at_least)}).workbench()
+    settings(**{setting.name: str(setting.at_least)}).check()
 
 
 def test_the_doctor_asks_for_the_pythons_that_the_project_takes() -> None:

@@ -82,8 +82,8 @@ def configuration_page() -> str:
         _GENERATED,
         "# Configuration\n",
         "Everything is set in environment variables, for the command line and for `make dev` alike. An empty",
-        "variable is one that is not set. What is wrong is told before anything begins, and",
-        "`media-assets doctor` shows what is in force.\n",
+        "variable is one that is not set. What is wrong is told before anything begins, and by",
+        "`media-assets doctor`.\n",
     ]
     for section, settings in SETTINGS.items():
         lines += [f"## {section}\n", "| variable | meaning | default | takes |", _rule_off(4)]

@@ -244,7 +244,7 @@ def _materialize(root: Path, cases: list[Case], n_workers: int) -> None:
 def _shortened() -> Iterator[None]:
     """Limits that fail fast, a resolver that lies, and any port: no spelling is refused for its port alone."""
     with (
-        mock.patch.object(resources, "FetchLimits", partial(FetchLimits, **LIMITS)),
+        mock.patch.object(resources, "FetchLimits", lambda **given: FetchLimits(**given | LIMITS)),
         mock.patch.object(resources, "AddressPolicy", partial(AddressPolicy, allowed_ports=None)),
         mock.patch.object(fetch_all.aiohttp, "DefaultResolver", LyingResolver),
     ):
