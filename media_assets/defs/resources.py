@@ -23,6 +23,7 @@ from media_assets.engine.map_items import Engine, InProcessEngine, ProcessPoolEn
 from media_assets.errors import LakeUnfit, SetupError
 from media_assets.ingest.fetch.addresses import AddressPolicy
 from media_assets.ingest.fetch.limits import FetchLimits
+from media_assets.ingest.fetch.redaction import shown
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
@@ -187,9 +188,13 @@ class Settings:
 def _proxy_url(text: str) -> str | None:
     if not text:
         return None
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SetupError(f"Expected http://host:port in MEDIA_ASSETS_PROXY, got {text!r}.")
+    try:
+        parts = urlsplit(text)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:  # such as half an IPv6 address
+        is_usable = False
+    if not is_usable:
+        raise SetupError(f"Expected http://host:port in {_PROXY}, got {shown(text)!r}.")  # without its password
     return text
 
 
