@@ -34,7 +34,9 @@ class Settings:
     unset: one worker per core); `MEDIA_ASSETS_TENSOR_SPECS` (JSON list of TensorSpec fields);
     `MEDIA_ASSETS_ALLOWED_NETWORKS` (comma-separated, such as 10.0.0.0/8); `MEDIA_ASSETS_LOCAL_ROOTS` (folders that
     file:// may name, separated like PATH); `MEDIA_ASSETS_PROXY`; `MEDIA_ASSETS_CONNECTIONS`;
-    `MEDIA_ASSETS_USER_AGENT`.
+    `MEDIA_ASSETS_USER_AGENT`; `MEDIA_ASSETS_INBOX` (a folder that is watched; default none) with
+    `MEDIA_ASSETS_INBOX_BATCH_SIZE` (items that close a batch), `MEDIA_ASSETS_INBOX_WAIT_SECONDS` (after which fewer do)
+    and `MEDIA_ASSETS_INBOX_SETTLE_SECONDS` (for which a file must not have changed).
     """
 
     lake: str = "lake"
@@ -45,6 +47,10 @@ class Settings:
     proxy: str = ""
     n_connections: int = 32
     user_agent: str = "media-assets/0.1"
+    inbox: str = ""
+    inbox_batch_size: int = 1000
+    inbox_wait_seconds: int = 60
+    inbox_settle_seconds: int = 5
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -73,6 +79,10 @@ class Settings:
             proxy=text("PROXY", ""),
             n_connections=number("CONNECTIONS") or cls.n_connections,
             user_agent=text("USER_AGENT", cls.user_agent),
+            inbox=text("INBOX", ""),
+            inbox_batch_size=number("INBOX_BATCH_SIZE") or cls.inbox_batch_size,
+            inbox_wait_seconds=_or_default(number("INBOX_WAIT_SECONDS"), cls.inbox_wait_seconds),
+            inbox_settle_seconds=_or_default(number("INBOX_SETTLE_SECONDS"), cls.inbox_settle_seconds),
         )
 
     def location(self) -> LakeLocation:
@@ -110,7 +120,9 @@ class Settings:
         return FetchSettings(
             limits=FetchLimits(n_connections=self.n_connections),
             policy=AddressPolicy(allowed_networks=networks),
-            local_roots=tuple(Path(part).resolve() for part in self.local_roots.split(os.pathsep) if part),
+            local_roots=tuple(
+                Path(part).resolve() for part in (*self.local_roots.split(os.pathsep), self.inbox) if part
+            ),
             proxy=self.proxy or None,
             user_agent=self.user_agent,
         )
@@ -124,6 +136,10 @@ class Settings:
         return Workbench(self.open_lake(), self.open_blobs(), self.engine(), self.fetch(), progress)
 
 
+def _or_default(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
 class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The settings as a Dagster resource; `create` hands out the plain workbench."""
 
@@ -135,6 +151,10 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     proxy: str = ""
     n_connections: int = Settings.n_connections
     user_agent: str = Settings.user_agent
+    inbox: str = Settings.inbox
+    inbox_batch_size: int = Settings.inbox_batch_size
+    inbox_wait_seconds: int = Settings.inbox_wait_seconds
+    inbox_settle_seconds: int = Settings.inbox_settle_seconds
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:
