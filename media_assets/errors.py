@@ -119,6 +119,10 @@ class StoreFailed(BatchError, OSError):
     """Our own store did not take or give something that the batch needs; it may be half published, and is not done."""
 
 
+class RivalRun(BatchError):
+    """Another run published the same batch at the same time; one of them has to do it again."""
+
+
 class ContractBroken(BatchError, ValueError):
     """Rows in hand break the contract of their table."""
 

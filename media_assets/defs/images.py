@@ -24,7 +24,7 @@ from media_assets.defs.descriptions import (
 )
 from media_assets.defs.partitions import BATCHES, MANIFEST_KEY
 from media_assets.defs.resources import WorkbenchResource
-from media_assets.errors import BatchError, TableDamaged
+from media_assets.errors import BatchError, NotMaterialized, TableDamaged
 from media_assets.lake.delta import Provenance
 from media_assets.stages.audit import Finding
 from media_assets.stages.images import read_batch
@@ -118,7 +118,7 @@ class _BatchRun:
     bench: Workbench
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     reports: dict[str, BatchReport] = field(default_factory=dict)
-    errors: dict[str, BatchError | TableDamaged] = field(default_factory=dict)
+    errors: dict[str, BatchError | TableDamaged | NotMaterialized] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         selected = self.context.selected_asset_keys
@@ -132,8 +132,9 @@ class _BatchRun:
             return
         try:
             report = read_batch(self.bench, batch_id, self.stages, self._options(batch_id), self._provenance())
-        except (BatchError, TableDamaged) as error:  # a lost file is one batch's; a damaged log meets each in turn
-            self.errors[batch_id] = error
+        except (BatchError, TableDamaged, NotMaterialized) as error:
+            # A lost file is one batch's, as is what was not made yet; a damaged log meets each in turn.
+            self.errors[batch_id] = error.with_traceback(None)  # its frames would keep the batch's rows in memory
             findings = error.findings if isinstance(error, BatchError) else ()
             self.findings[batch_id] = tuple(f for f in findings if isinstance(f, Finding))
             self.context.log.error(f"{batch_id}: {error}")

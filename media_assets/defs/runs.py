@@ -22,7 +22,7 @@ from media_assets.defs.images import MAX_BATCHES_PER_RUN
 from media_assets.defs.resources import Settings
 from media_assets.errors import SetupError
 from media_assets.lake.delta import Lake
-from media_assets.lake.overview import item_counts
+from media_assets.lake.overview import batch_overview, item_counts
 from media_assets.lake.publications import unfinished_publications
 from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
 from media_assets.stages.workbench import Progress, no_progress
@@ -181,12 +181,14 @@ def matching_batches(instance: dg.DagsterInstance, pattern: str) -> list[str]:
 
 
 def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
-    """Batches that have statuses at every one of these stages, and that no process left half published."""
-    names = [stage.name for stage in stages]
-    rows = lake.scan(ITEM_STATUS, {"stage": names}).select("batch_id", "stage").unique().collect()
-    counts = rows.group_by("batch_id").len()
-    complete = {batch_id for batch_id, n in counts.iter_rows() if n == len(names)}
-    return complete - unfinished_publications(lake.location)
+    """Planned batches in which every item that entered these stages, or one before them, has its status there, and
+    that are not half published. Nothing enters a stage when the one before let nothing through: it is done then.
+    """
+    up_to = IMAGE_STAGES[: 1 + max(IMAGE_STAGES.index(stage) for stage in stages)]
+    rows = batch_overview(lake).filter(pl.col("stage").is_in([stage.name for stage in up_to]))
+    told = pl.sum_horizontal(status.value for status in Status)
+    complete = rows.group_by("batch_id").agg((told == pl.col("expected")).all().alias("is_done")).filter("is_done")
+    return set(complete["batch_id"]) - unfinished_publications(lake.location)
 
 
 def statistics_are_behind(lake: Lake) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from media_assets.errors import ContractBroken
@@ -147,10 +147,13 @@ class Lake:
         where: Mapping[str, Sequence[str]],
         provenance: Provenance,
         writer_properties: WriterProperties | None = None,
-    ) -> None:
+        guard: Callable[[], None] | None = None,
+    ) -> int:
         """Atomically replace exactly the rows whose columns hold one of these values; all rows for an empty `where`.
 
-        Several columns cover the cross product of their values.
+        Several columns cover the cross product of their values. Where they name one batch, its turn is counted, and
+        returned is which replacement this was (`turn`), else 0. `guard` is called on the handle that is committed on,
+        hence no other replacement of that batch comes between it and the commit; what it raises ends the overwrite.
 
         Raises:
             ContractBroken: the rows do not hold the table's contract, or lie outside of `where`; nothing is written.
@@ -159,10 +162,20 @@ class Lake:
         contract.require(frame)
         _require_inside(contract, frame, where)
         if not all(where.values()):
-            return  # a column without values: no row is meant
+            return 0  # a column without values: no row is meant
         predicate = _predicate(where)
+        batch_ids = where.get("batch_id", ())
+        app_id = turn_id(contract, batch_ids[0]) if len(batch_ids) == 1 else None
+        turn = 0
 
         def write(table: DeltaTable, commit_id: str) -> None:
+            nonlocal turn
+            if guard is not None:
+                guard()
+            transactions = None
+            if app_id is not None:
+                turn = (table.transaction_version(app_id) or 0) + 1
+                transactions = [Transaction(app_id, turn)]
             write_deltalake(
                 table,
                 frame,
@@ -172,11 +185,18 @@ class Lake:
                 commit_properties=CommitProperties(
                     custom_metadata=provenance.commit_metadata(commit_id),
                     max_commit_retries=_N_COMMIT_RETRIES,
+                    app_transactions=transactions,
                 ),
                 writer_properties=writer_properties or WriterProperties(compression="ZSTD", compression_level=1),
             )
 
         self.commit(contract, write)
+        return turn
+
+    def turn(self, contract: TableContract, batch_id: str) -> int:
+        """How often a batch of a table was replaced; 0 before the first time. A Delta transaction counts it."""
+        table = self.table(contract)
+        return (table.transaction_version(turn_id(contract, batch_id)) or 0) if table is not None else 0
 
     def commit(self, contract: TableContract, write: Callable[[DeltaTable, str], None]) -> None:
         """Run one write on a freshly opened table; on a conflict reopen and try again with growing, jittered waits.
@@ -206,6 +226,11 @@ class Lake:
             return False
         history: list[dict[str, Any]] = table.history(limit=200)
         return any(entry.get("media_assets/commit_id") == commit_id for entry in history)
+
+
+def turn_id(contract: TableContract, batch_id: str) -> str:
+    """Name of the Delta transaction that counts how often a batch of a table was replaced."""
+    return f"{contract.path}/{batch_id}"
 
 
 def _require_inside(contract: TableContract, frame: pl.DataFrame, where: Mapping[str, Sequence[str]]) -> None:

@@ -37,7 +37,7 @@ def batch_overview(lake: Lake) -> pl.DataFrame:
             by_status = counts.pop((batch_id, stage), {})
             row = {"batch_id": batch_id, "stage": stage, "expected": expected}
             row |= {status.value: by_status.get(status.value, 0) for status in Status}
-            rows.append(row | {"pending": expected - sum(by_status.values())})
+            rows.append(row | {"pending": max(0, expected - sum(by_status.values()))})
             expected = sum(n for status, n in by_status.items() if Status(status).goes_on)
     for (batch_id, stage), by_status in counts.items():  # no manifest row stands behind these
         row = {"batch_id": batch_id, "stage": stage, "expected": sum(by_status.values())}

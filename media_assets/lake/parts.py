@@ -27,7 +27,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from media_assets.errors import ContractBroken
 from media_assets.lake.crash_points import crash_point
-from media_assets.lake.delta import Lake, Provenance
+from media_assets.lake.delta import Lake, Provenance, turn_id
 from media_assets.tables import TableContract
 
 ROW_GROUP_BYTES = 16_000_000
@@ -137,8 +137,8 @@ class PartWriter:
             self._close(action.path)
             obstore.delete(self._store, action.path)
 
-    def commit(self, provenance: Provenance) -> None:
-        """Make the written files the batch's only rows, in one commit.
+    def commit(self, provenance: Provenance) -> int:
+        """Make the written files the batch's only rows, in one commit; which replacement this was (`Lake.turn`).
 
         From here on the files are no longer deleted: a commit can be there although it reported an error.
 
@@ -147,13 +147,15 @@ class PartWriter:
         """
         self.finish()
         actions, self._done = self._done, []
-        app_id = f"{self.contract.path}/{self.batch_id}"
+        app_id = turn_id(self.contract, self.batch_id)
+        turn = 0
 
         def write(table: DeltaTable, commit_id: str) -> None:
+            nonlocal turn
             # A stale writer of a new partition would be accepted beside its rival, and every row be there twice:
             # delta-rs sees no conflict where no file is replaced. Without retries only the version just opened can be
             # followed; the transaction says the same to other clients.
-            stored = table.transaction_version(app_id)
+            turn = (table.transaction_version(app_id) or 0) + 1
             table.create_write_transaction(
                 list[AddAction | RemoveAction](actions),
                 mode="overwrite",
@@ -163,11 +165,12 @@ class PartWriter:
                 commit_properties=CommitProperties(
                     custom_metadata=provenance.commit_metadata(commit_id),
                     max_commit_retries=0,
-                    app_transactions=[Transaction(app_id, 0 if stored is None else stored + 1)],
+                    app_transactions=[Transaction(app_id, turn)],
                 ),
             )
 
         self.lake.commit(self.contract, write)
+        return turn
 
     def discard(self) -> None:
         """Close and delete every file that was written and not committed."""

@@ -12,9 +12,9 @@ from typing import Any
 
 from media_assets.errors import ErrorCode, ItemError
 from media_assets.lake.delta import Provenance
-from media_assets.stages.intake import Intake
+from media_assets.stages.intake import Intake, Past
 from media_assets.stages.rows import Reading, StatusWriter, frame_row, raw_row, settle_duplicates
-from media_assets.stages.stage import FRAMES, RAW, TENSORS, Stage
+from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS, Stage
 from media_assets.tables.columns import Status
 
 Row = dict[str, Any]
@@ -136,6 +136,23 @@ class Assembly:
             rows.statuses.append(before)
             if Status(before["status"]).goes_on:
                 rows.frame_ids[key] = self.intake.past.frames[key]["frame_id"]
+
+
+def outdated_by(stages: Sequence[StageRows], past: Past) -> tuple[Stage, ...]:
+    """Stages after the last of these whose statuses speak of other items, bytes or frames than there will be.
+
+    A stage can be made alone; what the stages after it say stays true only as long as the same goes into them.
+    """
+    last = stages[-1]
+    at = IMAGE_STAGES.index(last.stage) + 1
+    if at == len(IMAGE_STAGES) or (told := past.statuses.get(IMAGE_STAGES[at].name)) is None:
+        return ()
+    column = "media_id" if last.stage is RAW else "frame_id"  # frames know both
+    made_of = {row["item_key"]: row[column] for row in last.rows}
+    is_same = set(told) == set(last.going_on) and all(
+        frame[column] == made_of[key] for key, frame in past.frames.items() if key in made_of
+    )
+    return () if is_same else IMAGE_STAGES[at:]
 
 
 _GOOD = frozenset({Status.ACCEPTED, Status.CONVERTED, Status.DUPLICATE})

@@ -7,45 +7,83 @@ statuses, or marked as half published: not done, and the next run writes the sam
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from media_assets.errors import RivalRun
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.lake.journal import FetchJournal
 from media_assets.lake.parts import PartWriter
 from media_assets.lake.publications import Publications
 from media_assets.stages.assemble import StageRows, all_statuses
-from media_assets.stages.stage import TENSORS
+from media_assets.stages.stage import IMAGE_STAGES, TENSORS, Stage
 from media_assets.tables import ITEM_STATUS
 
 
+@dataclass
+class Turns:
+    """How often each table of a batch was replaced, as this run last saw or made it.
+
+    Two runs of one batch may have read unlike bytes, and each table is its last writer's. Statuses may therefore be
+    committed only while every table still is as their run left it.
+    """
+
+    lake: Lake
+    batch_id: str
+    expected: dict[Stage, int]
+
+    @classmethod
+    def seen(cls, lake: Lake, batch_id: str) -> Turns:
+        """As they are now: before anything of the batch's past is read."""
+        return cls(lake, batch_id, {stage: lake.turn(stage.contract, batch_id) for stage in IMAGE_STAGES})
+
+    def require(self) -> None:
+        """Refuse to go on when another run has replaced the batch in a table meanwhile.
+
+        Raises:
+            RivalRun: naming the tables.
+        """
+        now = Turns.seen(self.lake, self.batch_id).expected
+        if taken := [stage.contract.path for stage, turn in self.expected.items() if now[stage] != turn]:
+            raise RivalRun(
+                f"Batch {self.batch_id}: another run replaced {', '.join(taken)} while this one published the batch. "
+                f"The statuses of this run were not committed, and the batch is not done until one run has published "
+                f"all of it alone; run it again when no other run of it is under way."
+            )
+
+
 def commit_batch(
-    lake: Lake,
-    batch_id: str,
+    turns: Turns,
     stages: Sequence[StageRows],
+    withdrawn: Sequence[Stage],
     parts: PartWriter | None,
     provenance: Provenance,
     journal: FetchJournal | None,
 ) -> None:
     """Replace the batch in every selected table, then its statuses; then nothing is owed to the journal any more.
 
-    A batch whose journal is still there is not done: a replay would open the bytes that the journal names instead of
-    asking the source again.
+    The statuses of `withdrawn` stages go in the same commit: what they speak of is no more. A batch whose journal is
+    still there is not done: a replay would open the bytes that the journal names instead of asking the source again.
+
+    Raises:
+        RivalRun: another run published the batch at the same time.
     """
+    lake, batch_id = turns.lake, turns.batch_id
     names = [stage.stage.name for stage in stages]
     with Publications.of(lake.location).under_way(batch_id, names) as mark:
         for stage in stages:
             mark()
-            _replace(lake, batch_id, stage, parts, provenance)
+            turns.expected[stage.stage] = _replace(lake, batch_id, stage, parts, provenance)
         mark()
         statuses = ITEM_STATUS.frame(all_statuses(stages))
-        lake.overwrite(ITEM_STATUS, statuses, {"stage": names, "batch_id": [batch_id]}, provenance)
+        where = {"stage": [*names, *(stage.name for stage in withdrawn)], "batch_id": [batch_id]}
+        lake.overwrite(ITEM_STATUS, statuses, where, provenance, guard=turns.require)
         if journal is not None:
             journal.clear()
 
 
-def _replace(lake: Lake, batch_id: str, stage: StageRows, parts: PartWriter | None, provenance: Provenance) -> None:
+def _replace(lake: Lake, batch_id: str, stage: StageRows, parts: PartWriter | None, provenance: Provenance) -> int:
     if stage.stage is TENSORS:
         assert parts is not None, "tensors are written in parts"
-        parts.commit(provenance)
-        return
+        return parts.commit(provenance)
     contract = stage.stage.contract
-    lake.overwrite(contract, contract.frame(stage.rows), {"batch_id": [batch_id]}, provenance)
+    return lake.overwrite(contract, contract.frame(stage.rows), {"batch_id": [batch_id]}, provenance)

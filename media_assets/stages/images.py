@@ -6,6 +6,8 @@ This is the whole of promise "nothing is silent, status last" in one page. Not h
 
 from __future__ import annotations
 
+import logging
+import random
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -13,14 +15,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from media_assets.errors import ContractBroken, MediaAssetsError, ReconciliationBroken, StoreFailed
+from media_assets.errors import ContractBroken, MediaAssetsError, ReconciliationBroken, RivalRun, StoreFailed
 from media_assets.lake.delta import Provenance
 from media_assets.lake.journal import FetchJournal
 from media_assets.lake.location import STORE_ERRORS
 from media_assets.lake.parts import PartWriter
 from media_assets.lake.publications import unfinished_publications
 from media_assets.media.contact_sheet import Cell
-from media_assets.stages.assemble import Assembly, StageRows
+from media_assets.stages.assemble import Assembly, StageRows, outdated_by
 from media_assets.stages.audit import (
     Finding,
     broken,
@@ -29,7 +31,7 @@ from media_assets.stages.audit import (
     status_counts,
     status_finding,
 )
-from media_assets.stages.commit import commit_batch
+from media_assets.stages.commit import Turns, commit_batch
 from media_assets.stages.intake import Intake, read_manifest, read_past, take_in
 from media_assets.stages.outage import OutageGuard
 from media_assets.stages.pictures import caption_of
@@ -42,6 +44,9 @@ from media_assets.stages.workbench import ReadOptions, Workbench
 from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES
 from media_assets.tables.columns import Status
 
+_N_TRIES_AGAINST_RIVALS = 3
+_log = logging.getLogger(__name__)
+
 
 def read_batch(
     bench: Workbench, batch_id: str, selected: Collection[Stage], options: ReadOptions, provenance: Provenance
@@ -53,10 +58,11 @@ def read_batch(
         Outage: more than `options.outage_share` of the batch failed for a retryable cause; nothing is published, what
             was fetched stays fetched.
         ContractBroken, ReconciliationBroken: the audit failed; nothing is published, `findings` tell what is wrong.
+        RivalRun: other runs of the batch published in between, three times; the batch is not done.
         StoreFailed: the lake could not be read or written; the batch is not done, and the next run completes it.
     """
     try:
-        return _read_batch(bench, batch_id, selected, options, provenance)
+        return _read_alone(bench, batch_id, selected, options, provenance)
     except MediaAssetsError:
         raise
     except STORE_ERRORS as error:
@@ -68,12 +74,26 @@ def read_batch(
         ) from error
 
 
+def _read_alone(
+    bench: Workbench, batch_id: str, selected: Collection[Stage], options: ReadOptions, provenance: Provenance
+) -> BatchReport:
+    """`_read_batch`, again from the start (and from the bytes that are kept) when another run got in between."""
+    for waits in range(1, _N_TRIES_AGAINST_RIVALS):
+        try:
+            return _read_batch(bench, batch_id, selected, options, provenance)
+        except RivalRun as error:
+            _log.warning("%s Trying again.", error)
+            time.sleep(random.random() * waits)  # noqa: S311 - jitter, not a secret
+    return _read_batch(bench, batch_id, selected, options, provenance)
+
+
 def _read_batch(
     bench: Workbench, batch_id: str, selected: Collection[Stage], options: ReadOptions, provenance: Provenance
 ) -> BatchReport:
     started = time.monotonic()
     stages = [stage for stage in IMAGE_STAGES if stage in selected]
     options = _whole_when_half_published(bench, batch_id, options)
+    turns = Turns.seen(bench.lake, batch_id)
     versions = code_versions(stages, options)
     journal = FetchJournal.of(bench.lake.location, batch_id)
     intake = _take_in(bench, batch_id, versions, journal, options)
@@ -88,7 +108,8 @@ def _read_batch(
         assembled = assembly.stages(stages)
         findings = _audit(bench, intake, assembled, parts, options)
         fetched = journal if RAW in stages else None
-        commit_batch(bench.lake, batch_id, assembled, parts.writer if parts else None, provenance, fetched)
+        outdated = outdated_by(assembled, intake.past)
+        commit_batch(turns, assembled, outdated, parts.writer if parts else None, provenance, fetched)
     return _report(batch_id, assembled, findings, reader, readings, parts, time.monotonic() - started)
 
 
@@ -128,7 +149,7 @@ def _reader(
         for spec, tensor in zip(options.specs, tensors, strict=True):
             parts.append(tensor_row(intake.batch_id, reading.frame_id, spec, spec.shape_for(*size_px), tensor))
 
-    outage = OutageGuard(intake.batch_id, len(intake.entered), options.outage_share)
+    outage = OutageGuard(intake.batch_id, len(intake.entered), options.outage_share, options.outage_least)
     return BatchReader(bench, options, intake, first, parts is not None, journal, keep_tensors, outage)
 
 

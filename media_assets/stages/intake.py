@@ -5,7 +5,7 @@ Pure once the tables are read: manifest rows and the past in, one `Intake` out. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -125,7 +125,7 @@ def take_in(
     """
     first = stage_named(next(iter(versions)))
     entered = _entered(batch_id, manifest, past, first)
-    retry = options.retry_only.item_keys if options.retry_only else None
+    retry = None if options.retry_only is None else _with_repeats(past, options.retry_only.item_keys)
     carried = frozenset(
         key
         for key in entered
@@ -144,18 +144,41 @@ def _entered(batch_id: str, manifest: Mapping[str, Row], past: Past, first: Stag
     if first is RAW:
         return {key: Entry(item) for key, item in manifest.items()}
     before = RAW if first is FRAMES else FRAMES
-    statuses = past.statuses.get(before.name)
-    if statuses is None:
+    going_on = _going_on(past, before)
+    if going_on is None:
         raise NotMaterialized(
             f"Expected {before.contract.path} of batch {batch_id!r} to be done before {first.contract.path}; it has no "
             f"status yet. Materialize {before.contract.path} first, or all of them together."
         )
-    going_on = {key for key, row in statuses.items() if Status(row["status"]).goes_on}
+    rows = past.media if before is RAW else past.frames
+    if lost := sorted(going_on - set(rows)):
+        raise NotMaterialized(
+            f"Expected the rows of {len(going_on)} items in {before.contract.path} of batch {batch_id!r}, "
+            f"{len(lost)} of them are not there, such as {lost[0]!r}. Materialize the batch again: "
+            f"`media-assets materialize --again --batch {batch_id}`."
+        )
     return {
-        key: Entry(item, frame=past.frames.get(key) if first is TENSORS else None)
+        key: Entry(item, frame=past.frames[key] if first is TENSORS else None)
         for key, item in manifest.items()
         if key in going_on
     }
+
+
+def _going_on(past: Past, stage: Stage) -> set[str] | None:
+    """Items that a stage let through; None where it is not done. What nothing entered is done without a status."""
+    statuses = past.statuses.get(stage.name)
+    if statuses is not None:
+        return {key for key, row in statuses.items() if Status(row["status"]).goes_on}
+    is_empty = stage is FRAMES and _going_on(past, RAW) == set()
+    return set() if is_empty else None
+
+
+def _with_repeats(past: Past, retried: Collection[str]) -> frozenset[str]:
+    """The items to try again, and the repeats of their bytes: should an original be gone, a repeat takes its place."""
+    statuses = past.statuses.get(RAW.name, {})
+    blobs = {statuses[key]["blob"] for key in retried if key in statuses} - {None}
+    repeats = (k for k, row in statuses.items() if row["status"] == Status.DUPLICATE and row["blob"] in blobs)
+    return frozenset((*retried, *repeats))
 
 
 def _with_bytes(
@@ -220,6 +243,8 @@ def _is_settled(past: Past, item_key: str, versions: Mapping[str, str]) -> bool:
             return False
         if not Status(row["status"]).goes_on:
             return True
+        if item_key not in (past.media if stage == RAW.name else past.frames):
+            return False  # its row is lost
     return True
 
 

@@ -18,18 +18,21 @@ class OutageGuard:
     batch_id: str
     n_entered: int
     outage_share: float
+    outage_least: int
     _retryable: Counter[str] = field(default_factory=Counter)
 
     def note(self, error: ItemError) -> None:
         """Count one failure.
 
         Raises:
-            Outage: more than `outage_share` of the batch failed for causes that may pass.
+            Outage: more than `outage_share` of the batch, and at least `outage_least` items, failed for causes that
+                may pass.
         """
         if not error.is_retryable:
             return
         self._retryable[error.code.value] += 1
-        if self._retryable.total() > self.outage_share * self.n_entered:
+        n_failed = self._retryable.total()
+        if n_failed >= self.outage_least and n_failed > self.outage_share * self.n_entered:
             raise Outage(
                 f"Batch {self.batch_id}: more than {self.outage_share:.0%} of {self.n_entered} items failed for causes "
                 f"that may pass ({dict(self._retryable)}); the latest: {error.message} Nothing was published, and what "

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,9 +74,10 @@ class BatchReader:
             yield _like(reading, leader)
         self.bench.progress(self.intake.batch_id, len(self.intake.to_read), len(self.intake.to_read))
 
-    def _pass(self, works: Iterator[Work[Reading, StillRequest]]) -> Iterator[Reading]:
+    def _pass(self, works: Generator[Work[Reading, StillRequest], None, None]) -> Iterator[Reading]:
         task = READ_FRAME if self.first is TENSORS else READ_STILL
-        with closing(self.bench.engine.map_items(task, works)) as outcomes:
+        # Both are closed when this ends early: the engine ends its workers, and `works` ends the downloads.
+        with closing(works), closing(self.bench.engine.map_items(task, works)) as outcomes:
             for outcome in outcomes:
                 finished = self._finished(outcome)
                 done = [*([] if finished is None else [finished]), *self._set_aside()]
@@ -85,7 +86,7 @@ class BatchReader:
                 yield from done
         yield from self._set_aside()
 
-    def _works(self) -> Iterator[Work[Reading, StillRequest]]:
+    def _works(self) -> Generator[Work[Reading, StillRequest], None, None]:
         """What the workers open, pulled as they become free."""
         missing: dict[str, Entry] = {}
         for entry in self.intake.to_read:
@@ -100,7 +101,7 @@ class BatchReader:
         elif missing:
             yield from self._fetched(missing)
 
-    def _read_again(self) -> Iterator[Work[Reading, StillRequest]]:
+    def _read_again(self) -> Generator[Work[Reading, StillRequest], None, None]:
         """The items whose kept bytes are damaged, from their source; and those that waited for the same bytes."""
         damaged, self._damaged = self._damaged, []
         keys = {reading.key for reading in damaged}

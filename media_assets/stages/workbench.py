@@ -62,5 +62,6 @@ class ReadOptions:
     background: tuple[int, int, int] = (255, 255, 255)
     refetch: bool = False  # ask the source again even for items whose bytes are kept
     retry_only: RetryOnly | None = None
-    outage_share: float = 0.5  # a batch with a larger share of retryable failures is an outage
+    outage_share: float = 0.5  # a batch with a larger share of retryable failures is an outage,
+    outage_least: int = 3  # unless they are fewer than this: a batch of one dead link has to get its status one day
     n_thumbnails: int = 48
