@@ -114,7 +114,7 @@ def plan_folder(directory: Path, batch_size: int, as_json: bool) -> None:
 @_as_json
 def materialize(batch_glob: str, selection: tuple[str, ...], again: bool, refetch: bool, as_json: bool) -> None:
     """Materialize planned batches through Dagster, in this process."""
-    from media_assets.defs.runs import done_batches, matching_batches, stages_selected
+    from media_assets.defs.runs import done_batches, made_otherwise, matching_batches, stages_selected
     from media_assets.defs.tensors import statistics_are_behind
 
     output = Output(as_json)
@@ -133,6 +133,13 @@ def materialize(batch_glob: str, selection: tuple[str, ...], again: bool, refetc
     nothing = (
         f"Nothing to do: every batch matching {batch_glob!r} is done (see --again)." if matching else _NOTHING_PLANNED
     )
+    older = made_otherwise(settings.open_lake(), stages, settings.specs())
+    if told := sorted({table for batch in matching for table in older.get(batch, ())}):
+        n_batches = sum(batch in older for batch in matching)
+        output.say(
+            f"{n_batches} batches hold {', '.join(told)} as an earlier version of the program or other TensorSpecs made "
+            f"them. They stay as they are; --again makes them anew, and replaces what other specs had made."
+        )
     _show_runs(settings, results, output, nothing)
 
 

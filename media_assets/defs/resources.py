@@ -62,6 +62,10 @@ class Settings:
     s3_kms_key_id: str = ""
     s3_timeout_seconds: int = S3Options.timeout_seconds
     s3_retries: int = S3Options.n_retries
+    inbox: str = ""
+    inbox_batch_size: int = 1000
+    inbox_wait_seconds: int = 60
+    inbox_settle_seconds: int = 5
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -140,7 +144,9 @@ class Settings:
                 n_connections_per_host=self.n_connections_per_host,
             ),
             policy=AddressPolicy(allowed_networks=networks),
-            local_roots=tuple(Path(part).resolve() for part in self.local_roots.split(os.pathsep) if part),
+            local_roots=tuple(
+                Path(part).resolve() for part in (*self.local_roots.split(os.pathsep), self.inbox) if part
+            ),
             proxy=_proxy_url(self.proxy),
             user_agent=self.user_agent,
         )
@@ -223,6 +229,10 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     s3_kms_key_id: str = ""
     s3_timeout_seconds: int = Settings.s3_timeout_seconds
     s3_retries: int = Settings.s3_retries
+    inbox: str = Settings.inbox
+    inbox_batch_size: int = Settings.inbox_batch_size
+    inbox_wait_seconds: int = Settings.inbox_wait_seconds
+    inbox_settle_seconds: int = Settings.inbox_settle_seconds
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:

@@ -25,6 +25,7 @@ from media_assets.errors import SetupError
 from media_assets.lake.delta import Lake
 from media_assets.lake.overview import batch_overview, item_counts
 from media_assets.lake.publications import unfinished_publications
+from media_assets.media.tensors import TensorSpec
 from media_assets.stages.images import code_versions
 from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
 from media_assets.stages.workbench import Progress, ReadOptions, no_progress
@@ -219,9 +220,9 @@ def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
     return set(complete["batch_id"]) - unfinished_publications(lake.location)
 
 
-def made_otherwise(lake: Lake, stages: Collection[Stage], options: ReadOptions) -> dict[str, set[str]]:
+def made_otherwise(lake: Lake, stages: Sequence[Stage], specs: tuple[TensorSpec, ...]) -> dict[str, set[str]]:
     """Batch id → paths of the tables in which it holds items of an earlier version of the code, or of other specs."""
-    versions = code_versions(list(stages), options)
+    versions = code_versions(stages, ReadOptions(specs=specs))
     told = lake.scan(ITEM_STATUS, {"stage": list(versions)}).select("batch_id", "stage", "code_version").unique()
     found: dict[str, set[str]] = {}
     for batch_id, stage, version in told.collect().iter_rows():

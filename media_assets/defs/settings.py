@@ -61,6 +61,14 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             unset="none",
         ),
     ),
+    "What arrives by itself ([the inbox](inbox.md))": (
+        Setting("INBOX", "inbox", "A folder that is watched: what lands below it becomes batches", unset="none"),
+        Setting("INBOX_BATCH_SIZE", "inbox_batch_size", "Items that close a batch", 1, 100_000),
+        Setting("INBOX_WAIT_SECONDS", "inbox_wait_seconds", "Time after which fewer items close a batch", 0, 604_800),
+        Setting(
+            "INBOX_SETTLE_SECONDS", "inbox_settle_seconds", "Time for which a file must not have changed", 0, 86_400
+        ),
+    ),
     "What is made": (
         Setting(
             "TENSOR_SPECS",

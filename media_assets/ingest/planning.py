@@ -165,11 +165,8 @@ class _Plan:
         self._batch_ids: list[str] = []
         self._registered: list[str] = []
         self._n_read = self._n_planned = 0
-        self._known = KnownKeys()
-        table = lake.table(MANIFEST)
-        self._number = 0 if table is None else _last_number(table, name)
-        for digests in self._planned_keys(range(1, self._number + 1)):
-            self._known.add(digests)
+        self._number = _last_planned(lake, name)
+        self._known = _keys_of(lake, name, range(1, self._number + 1))
 
     @property
     def n_read(self) -> int:
@@ -270,18 +267,12 @@ class _Plan:
     def _catch_up(self, number: int) -> None:
         """Learn what another planner of this list has planned, and wait with the rest only."""
         foreign = KnownKeys()
-        for digests in self._planned_keys(range(self._number + 1, number + 1)):
+        for digests in _planned_digests(self.lake, self.name, range(self._number + 1, number + 1)):
             foreign.add(digests)
             self._known.add(digests)
         is_foreign = foreign.contains(digests_of(item.item_key for item in self._waiting))
         self._waiting = [self._waiting[at] for at in np.flatnonzero(~is_foreign)]
         self._number = number
-
-    def _planned_keys(self, numbers: range) -> Iterator[Digests]:
-        for start in range(numbers.start, numbers.stop, _N_BATCHES_PER_READ):
-            some = numbers[start - numbers.start :][:_N_BATCHES_PER_READ]
-            where = {"batch_id": [batch_id_of(self.name, number) for number in some]}
-            yield digests_of(self.lake.scan(MANIFEST, where).select("item_key").collect()["item_key"])
 
     def _register(self, frame: pl.DataFrame) -> None:
         """Register a batch by its rows, so that a repeat after a crash says the same as the first try."""
@@ -296,6 +287,30 @@ class _Plan:
         }
         self.registry.register(batch_id, frame.height, metadata)
         self._registered.append(batch_id)
+
+
+def planned_keys(lake: Lake, name: str) -> KnownKeys:
+    """The item keys of every batch of a list."""
+    return _keys_of(lake, name, range(1, _last_planned(lake, name) + 1))
+
+
+def _keys_of(lake: Lake, name: str, numbers: range) -> KnownKeys:
+    known = KnownKeys()
+    for digests in _planned_digests(lake, name, numbers):
+        known.add(digests)
+    return known
+
+
+def _planned_digests(lake: Lake, name: str, numbers: range) -> Iterator[Digests]:
+    for start in range(numbers.start, numbers.stop, _N_BATCHES_PER_READ):
+        some = numbers[start - numbers.start :][:_N_BATCHES_PER_READ]
+        where = {"batch_id": [batch_id_of(name, number) for number in some]}
+        yield digests_of(lake.scan(MANIFEST, where).select("item_key").collect()["item_key"])
+
+
+def _last_planned(lake: Lake, name: str) -> int:
+    table = lake.table(MANIFEST)
+    return 0 if table is None else _last_number(table, name)
 
 
 def _app_id(name: str) -> str:

@@ -31,7 +31,14 @@ class Workplace:
     def settings(self) -> Settings:
         """What the project is configured with."""
         return Settings(
-            lake=str(self.root / "lake"), allowed_networks="127.0.0.0/8", tensor_specs=self.tensor_specs, n_workers=1
+            lake=str(self.root / "lake"),
+            allowed_networks="127.0.0.0/8",
+            tensor_specs=self.tensor_specs,
+            n_workers=1,
+            inbox=str(self.root / "inbox"),
+            inbox_batch_size=self.batch_size,
+            inbox_wait_seconds=5,
+            inbox_settle_seconds=1,
         )
 
     @property
@@ -44,6 +51,10 @@ class Workplace:
             "MEDIA_ASSETS_ALLOWED_NETWORKS": settings.allowed_networks,
             "MEDIA_ASSETS_TENSOR_SPECS": settings.tensor_specs,
             "MEDIA_ASSETS_WORKERS": str(settings.n_workers),
+            "MEDIA_ASSETS_INBOX": settings.inbox,
+            "MEDIA_ASSETS_INBOX_BATCH_SIZE": str(settings.inbox_batch_size),
+            "MEDIA_ASSETS_INBOX_WAIT_SECONDS": str(settings.inbox_wait_seconds),
+            "MEDIA_ASSETS_INBOX_SETTLE_SECONDS": str(settings.inbox_settle_seconds),
         }
 
     @property

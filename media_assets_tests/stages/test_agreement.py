@@ -219,12 +219,12 @@ def test_tensors_name_what_to_make_first_when_the_rows_of_frames_are_not_there(c
 def test_batches_of_other_specs_or_older_code_are_told_by_table(case: Case) -> None:
     lake = case.bench.lake
     case.run()
-    assert made_otherwise(lake, IMAGE_STAGES, case.options) == {}
+    assert made_otherwise(lake, IMAGE_STAGES, case.options.specs) == {}
     other = replace(case.options, specs=(TensorSpec(size=(16, 16), resize_shorter_px=18),))
-    assert made_otherwise(lake, IMAGE_STAGES, other) == {BATCH: {"tensors/images"}}
-    assert made_otherwise(lake, [RAW, FRAMES], other) == {}
+    assert made_otherwise(lake, IMAGE_STAGES, other.specs) == {BATCH: {"tensors/images"}}
+    assert made_otherwise(lake, [RAW, FRAMES], other.specs) == {}
     case.run(stages=[TENSORS], specs=other.specs)
-    assert made_otherwise(lake, IMAGE_STAGES, other) == {}
+    assert made_otherwise(lake, IMAGE_STAGES, other.specs) == {}
     assert set(lake.scan(TENSORS_IMAGES).collect()["spec"]) == {other.specs[0].name}, (
         "the table holds what is configured"
     )

@@ -1,0 +1,99 @@
+"""The inbox sensor: what lands in `MEDIA_ASSETS_INBOX` becomes batches, and each batch gets a run.
+
+A tick may be repeated, cut short anywhere, or made by two daemons at once: planning lets no item in twice
+(`ingest/planning.py`), and a run's key is its batch. Not here: what is whole and when a batch is closed
+(`ingest/inbox/`).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+import dagster as dg
+import msgspec
+
+from media_assets.defs.descriptions import asset_key
+from media_assets.defs.partitions import PartitionRegistry
+from media_assets.defs.resources import Settings, WorkbenchResource
+from media_assets.ingest.inbox.closing import ClosingRules, InboxMemory
+from media_assets.ingest.inbox.folder import list_folder
+from media_assets.ingest.inbox.landed import Landed
+from media_assets.ingest.inbox.look import NAME, Look, look
+from media_assets.lake.crash_points import crash_point
+from media_assets.lake.delta import Lake, Provenance
+from media_assets.stages.stage import IMAGE_STAGES
+from media_assets.tables import ITEM_STATUS, MANIFEST
+
+INBOX_CODE_VERSION = "1"
+INTERVAL_SECONDS = 15
+_MAX_RUNS_PER_TICK = 50
+
+
+@dg.sensor(
+    name="inbox",
+    target=dg.AssetSelection.assets(*(asset_key(stage.contract) for stage in IMAGE_STAGES)),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    description="Plans what lands in MEDIA_ASSETS_INBOX as batches, by count or by age, and requests one run for each.",
+)
+def inbox(context: dg.SensorEvaluationContext, workbench: WorkbenchResource) -> dg.SensorResult | dg.SkipReason:
+    """One tick."""
+    settings = workbench.settings()
+    if not settings.inbox:
+        return dg.SkipReason("MEDIA_ASSETS_INBOX names no inbox.")
+    lake = settings.open_lake()
+    seen = take_in(context.instance, lake, settings, memory_of(context.cursor))
+    crash_point("before inbox cursor")
+    runs = [
+        dg.RunRequest(run_key=batch_id, partition_key=batch_id, tags={"media_assets/batch": batch_id})
+        for batch_id in _batches_without_status(context.instance, lake)[:_MAX_RUNS_PER_TICK]
+    ]
+    cursor = msgspec.json.encode(seen.memory).decode()
+    if not runs:
+        context.update_cursor(cursor)
+        return dg.SkipReason(_told(seen))
+    return dg.SensorResult(run_requests=runs, cursor=cursor)
+
+
+def take_in(instance: dg.DagsterInstance, lake: Lake, settings: Settings, memory: InboxMemory) -> Look:
+    """Look into the inbox once, and register what became a batch.
+
+    Raises:
+        SetupError: the inbox cannot be listed.
+    """
+    rules = ClosingRules(settings.inbox_batch_size, settings.inbox_wait_seconds)
+    provenance = Provenance(f"inbox-{uuid.uuid4()}", INBOX_CODE_VERSION)
+    registry = PartitionRegistry(instance)
+
+    def listing() -> Iterable[Landed]:
+        return list_folder(Path(settings.inbox), settle_seconds=settings.inbox_settle_seconds)
+
+    return look(lake, registry, listing, memory, rules, time.time(), provenance)
+
+
+def memory_of(cursor: str | None) -> InboxMemory:
+    """What a cursor remembers; a cursor that cannot be read remembers nothing, which loses nothing."""
+    try:
+        return msgspec.json.decode(cursor or "{}", type=InboxMemory)
+    except msgspec.MsgspecError:
+        return InboxMemory()
+
+
+def _batches_without_status(instance: dg.DagsterInstance, lake: Lake) -> list[str]:
+    """Registered batches of the inbox for which no stage has said anything yet, oldest first."""
+    planned = set(lake.partition_values(MANIFEST))
+    told = set(lake.scan(ITEM_STATUS).select("batch_id").unique().collect()["batch_id"])
+    registered = (key for key in instance.get_dynamic_partitions("batches") if key.startswith(f"{NAME}."))
+    return [batch_id for batch_id in registered if batch_id in planned and batch_id not in told]
+
+
+def _told(seen: Look) -> str:
+    if seen.plan is None:
+        return f"Nothing new; {seen.n_in_writing} files are still being written."
+    return (
+        f"{seen.n_waiting} items wait for their batch to be full or old enough; "
+        f"{seen.n_in_writing} files are still being written."
+    )
