@@ -23,6 +23,7 @@ from media_assets.serving.normalization import MEASURED, MeanStd, Normalization,
 from media_assets.serving.order import MiniBatchOrder
 from media_assets.serving.placing import Layout, Output, Place, copy_bytes, laid_out, placer
 from media_assets.serving.rows import Numbers, index_rows
+from media_assets.serving.selecting import Key, selected
 
 
 @dataclass(frozen=True)
@@ -140,20 +141,15 @@ class TensorReader:
         """Files that are decoded first: not local, or rewritten in another layout."""
         return self._rows.n_fallback_files
 
-    def __getitem__(self, key: int | np.integer[Any] | slice | Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """One sample for a number, a stack of them for a slice or an array of numbers.
+    def __getitem__(self, key: Key) -> npt.NDArray[Any]:
+        """One sample for a number, a stack of them for a slice, an array of numbers or a mask.
 
         Raises:
-            IndexError: a number outside the reader.
+            IndexError: a number outside the reader, or a mask of another length.
             ValueError: a stack of samples of different shapes.
         """
-        every = np.arange(len(self), dtype=np.int64)
-        if isinstance(key, (int, np.integer)):
-            numbers = every[key : key + 1 or None]
-            if not len(numbers):
-                raise IndexError(f"Expected a number below {len(self)}, got {key}.")
-            return self._single(numbers)
-        return self._filled(every[key])
+        numbers = selected(key, len(self))
+        return self._single(numbers) if isinstance(numbers, int) else self._filled(numbers)
 
     def mini_batches(
         self,
@@ -232,10 +228,10 @@ class TensorReader:
                 place(sample, value)
         return x
 
-    def _single(self, number: Numbers) -> npt.NDArray[Any]:
-        shape = self._rows.shape(int(number[0]))
+    def _single(self, number: int) -> npt.NDArray[Any]:
+        shape = self._rows.shape(number)
         sample = np.empty(laid_out(shape, self._rows.form.layout, self.layout), self.dtype)
-        value = next(self._rows.values(number))
+        value = next(self._rows.values(np.array([number])))
         if (place := self._placer(shape)) is None:
             sample.reshape(-1).view(np.uint8)[...] = value
         else:
