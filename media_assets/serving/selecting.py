@@ -1,6 +1,6 @@
 """Which samples are meant by what stands in the brackets of `reader[...]`: numpy's rules for one axis.
 
-What it costs depends on how many are asked for, never on how many there are. Not here: reading them (`tensors.py`).
+What it costs depends on how many are asked for, never on how many there are. Not here: reading them (`filling.py`).
 """
 
 from __future__ import annotations

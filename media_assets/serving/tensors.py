@@ -1,57 +1,30 @@
 """The training reader: mini-batches of normalized arrays from `tensors/images`.
 
-Their order depends on the rows, the seed and the epoch alone (`order.py`). Not here: the affine map
-(`normalization.py`, `placing.py`), the numbered rows (`rows.py`), files and their layout
-(`files.py`, `mapped.py`).
+Their order depends on the rows, the seed and the epoch alone (`order.py`). Not here: filling arrays (`filling.py`,
+`placing.py`), the affine map (`normalization.py`), the numbered rows (`rows.py`), files and their layout (`files.py`,
+`mapped.py`).
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Unpack, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from media_assets.errors import NotMaterialized, SetupError
+from media_assets.errors import NotMaterialized
 from media_assets.lake.delta import Lake
 from media_assets.serving.files import TensorTable, lake_of, open_table
+from media_assets.serving.filling import Filler
+from media_assets.serving.mini_batch import MiniBatch
 from media_assets.serving.normalization import MEASURED, MeanStd, Normalization, coefficients, resolved
-from media_assets.serving.order import MiniBatchOrder
-from media_assets.serving.placing import Layout, Output, Place, copy_bytes, laid_out, placer
-from media_assets.serving.rows import Numbers, index_rows
+from media_assets.serving.order import MiniBatchOrder, PassOptions
+from media_assets.serving.placing import Layout, Output
+from media_assets.serving.rows import index_rows
 from media_assets.serving.selecting import Key, selected
-
-
-@dataclass(frozen=True)
-class MiniBatch:
-    """Some samples: `x[i]` is sample `numbers[i]`, frame `frame_ids[i]` of ingest batch `batch_ids[i]`.
-
-    `x` has the reader's type and shape (n, 3, h, w) for `nchw`, (n, h, w, 3) for `nhwc`; channels R, G, B.
-    """
-
-    numbers: Numbers
-    frame_ids: npt.NDArray[np.str_]
-    batch_ids: npt.NDArray[np.str_]
-    x: npt.NDArray[Any]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def as_torch(self) -> Any:
-        """`x` as a torch tensor on the same memory.
-
-        Raises:
-            SetupError: torch is not installed.
-        """
-        try:
-            torch = importlib.import_module("torch")
-        except ImportError as error:
-            raise SetupError("as_torch() needs torch, which is not installed: pip install torch, or use x.") from error
-        return torch.from_numpy(self.x)
 
 
 class TensorReader:
@@ -110,16 +83,27 @@ class TensorReader:
         self._rows = index_rows(table, self.spec, scratch)
         self._require_batches(batches)
         self.normalization: MeanStd = resolved(normalization, self._rows.form, table.lake)
-        self._factors = coefficients(self._rows.form, normalization, self.normalization)
-        self._place = self._placer(self._rows.shapes[0])
-        kept = self.normalization if normalization == MEASURED else normalization
-        self._arguments = (table.lake, self.spec, batches, layout, kept, dtype, table.version, scratch, cache)
+        factors = coefficients(self._rows.form, normalization, self.normalization)
+        self._filler = Filler(self._rows, factors, layout, dtype)
+        self._filler.require_output()
+        self._again = partial(
+            TensorReader,
+            table.lake,
+            self.spec,
+            batches,
+            layout=layout,
+            normalization=self.normalization if normalization == MEASURED else normalization,
+            dtype=dtype,
+            version=table.version,
+            scratch=scratch,
+            cache=cache,
+        )
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, self._arguments
+        return self._again, ()
 
     @property
     def frame_ids(self) -> npt.NDArray[np.str_]:
@@ -149,50 +133,24 @@ class TensorReader:
             ValueError: a stack of samples of different shapes.
         """
         numbers = selected(key, len(self))
-        return self._single(numbers) if isinstance(numbers, int) else self._filled(numbers)
+        return self._filler.one(numbers) if isinstance(numbers, int) else self._filler.stack(numbers)
 
     def mini_batches(
-        self,
-        size: int,
-        *,
-        shuffle: bool = False,
-        seed: int = 0,
-        epoch: int = 0,
-        drop_last: bool = False,
-        rank: int = 0,
-        world_size: int = 1,
-        reuse_buffer: bool = False,
+        self, size: int, *, reuse_buffer: bool = False, **options: Unpack[PassOptions]
     ) -> Iterator[MiniBatch]:
         """One pass over the samples.
 
         Args:
             size: samples in a mini-batch; the last one may be smaller.
-            shuffle: an order drawn from (seed, epoch): the same on every machine. Otherwise by number.
-            seed: at least 0.
-            epoch: at least 0; another number, another order.
-            drop_last: only whole mini-batches, and the same number of them on every rank.
-            rank: this process's share, from 0; the shares are disjoint and together hold every sample.
-            world_size: processes that share the pass.
             reuse_buffer: fill one array again and again: faster, and valid only until the next mini-batch.
+            **options: `shuffle`, `seed`, `epoch`, `drop_last`, `rank`, `world_size`: see `PassOptions`.
 
         Raises:
             ValueError: a number out of range, or samples of different shapes.
         """
-        order = MiniBatchOrder(len(self), size, shuffle, seed, epoch, drop_last, rank, world_size)
-        self._sample_shape()
-        return self._pass(order, reuse_buffer)
+        return self._pass(self.sampler(size, **options), reuse_buffer)
 
-    def sampler(
-        self,
-        size: int,
-        *,
-        shuffle: bool = False,
-        seed: int = 0,
-        epoch: int = 0,
-        drop_last: bool = False,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> MiniBatchOrder:
+    def sampler(self, size: int, **options: Unpack[PassOptions]) -> MiniBatchOrder:
         """The order of `mini_batches`, for a torch `DataLoader` whose workers read whole mini-batches:
 
             sampler = reader.sampler(64, shuffle=True, seed=7)
@@ -207,52 +165,15 @@ class TensorReader:
         Raises:
             ValueError: a number out of range, or samples of different shapes.
         """
-        self._sample_shape()
-        return MiniBatchOrder(len(self), size, shuffle, seed, epoch, drop_last, rank, world_size)
+        order = MiniBatchOrder(len(self), size, **options)
+        self._filler.sample_shape()
+        return order
 
     def _pass(self, order: MiniBatchOrder, reuse_buffer: bool) -> Iterator[MiniBatch]:
-        buffer = self._empty(min(order.size, len(self))) if reuse_buffer else None
+        buffer = self._filler.empty(min(order.size, len(self))) if reuse_buffer else None
         for numbers in order:
-            x = self._filled(numbers, None if buffer is None else buffer[: len(numbers)])
+            x = self._filler.stack(numbers, None if buffer is None else buffer[: len(numbers)])
             yield MiniBatch(numbers, self._rows.frame_ids(numbers), self._rows.batch_ids(numbers), x)
-
-    def _filled(self, numbers: Numbers, into: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
-        x = self._empty(len(numbers)) if into is None else into
-        values = self._rows.values(numbers)
-        if (place := self._place) is None:
-            lines = x.reshape(len(x), -1).view(np.uint8)
-            for line, value in zip(lines, values, strict=True):
-                copy_bytes(line, value)
-        else:
-            for sample, value in zip(x, values, strict=True):
-                place(sample, value)
-        return x
-
-    def _single(self, number: int) -> npt.NDArray[Any]:
-        shape = self._rows.shape(number)
-        sample = np.empty(laid_out(shape, self._rows.form.layout, self.layout), self.dtype)
-        value = next(self._rows.values(np.array([number])))
-        if (place := self._placer(shape)) is None:
-            sample.reshape(-1).view(np.uint8)[...] = value
-        else:
-            place(sample, value)
-        return sample
-
-    def _placer(self, shape: tuple[int, ...]) -> Place | None:
-        return placer(replace(self._rows.form, shape=shape), self._factors, self.layout, self.dtype)
-
-    def _empty(self, n: int) -> npt.NDArray[Any]:
-        return np.empty((n, *self._sample_shape()), self.dtype)
-
-    def _sample_shape(self) -> tuple[int, ...]:
-        shapes = self._rows.shapes
-        if len(set(shapes)) > 1:
-            raise ValueError(
-                f"Spec {self.spec!r} holds samples of {len(set(shapes))} shapes, such as "
-                f"{sorted(set(shapes))[:3]}, which do not stack: read them one by one (reader[i]), or use a "
-                f"spec with a fixed size."
-            )
-        return laid_out(shapes[0], self._rows.form.layout, self.layout)
 
     def _require_batches(self, batches: Sequence[str] | None) -> None:
         if missing := sorted(set(batches or ()) - set(np.unique(self.batch_ids).tolist())):
@@ -261,30 +182,6 @@ class TensorReader:
                 f"{missing[:5]} ({len(missing)} batches): materialize tensors/images for them, or leave them "
                 f"out."
             )
-
-
-def _reopened(
-    lake: Lake,
-    spec: str,
-    batches: Sequence[str] | None,
-    layout: Layout,
-    normalization: Normalization,
-    dtype: Output,
-    version: int,
-    scratch: Path | None,
-    cache: Path | None,
-) -> TensorReader:
-    return TensorReader(
-        lake,
-        spec,
-        batches,
-        layout=layout,
-        normalization=normalization,
-        dtype=dtype,
-        version=version,
-        scratch=scratch,
-        cache=cache,
-    )
 
 
 def _only_spec(table: TensorTable) -> str:

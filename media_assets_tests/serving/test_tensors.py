@@ -17,8 +17,9 @@ from media_assets.errors import ContractBroken, LakeUnfit, NotMaterialized, Setu
 from media_assets.lake.delta import Lake
 from media_assets.lake.parts import PartWriter
 from media_assets.media.tensors import NORMALIZATIONS, TensorSpec, normalize
+from media_assets.serving.mini_batch import MiniBatch
 from media_assets.serving.statistics import measure_statistics
-from media_assets.serving.tensors import MiniBatch, TensorReader
+from media_assets.serving.tensors import TensorReader
 from media_assets.tables import TENSORS_IMAGES, TENSORS_STATISTICS
 from media_assets_tests.serving.tensor_lakes import (
     PROVENANCE,
