@@ -55,6 +55,8 @@ class TensorReader:
     Raises:
         NotMaterialized: no table, version, spec, batch or statistics of that name.
         LakeUnfit: the table uses deletion vectors or column mapping.
+        TableDamaged: its log cannot be trusted, or a file is missing, cut short or unreadable. Raised later, too, by
+            whatever reads samples of a file that cannot be mapped and was deleted meanwhile.
         ContractBroken: rows of the spec disagree on how they are stored, or a frame is there twice.
         ValueError: an argument outside its values, or `spec` left out with several to choose from.
     """
