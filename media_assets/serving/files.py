@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from media_assets.serving.file_damage import damage_told, require_files_of
 from media_assets.serving.mapped import NotMappedError, Starts, ValueBuffer, value_starts
 from media_assets.serving.nearby import NearbyFiles
 from media_assets.serving.ranged import open_ranged
+from media_assets.serving.unfinished import Unfinished, unfinished_batches
 from media_assets.serving.versions import load_version, refuse_features
 from media_assets.tables import TENSORS_IMAGES
 
@@ -96,6 +97,7 @@ class TensorTable:
     version: int
     files: tuple[DataFile, ...]
     nearby: NearbyFiles | None = None
+    left_out: Unfinished = field(default_factory=Unfinished)
 
     def local_path(self, file: DataFile) -> Path | None:
         """Where the file lies on this machine; None in an object store, unless it was brought nearby."""
@@ -147,11 +149,17 @@ def lake_of(lake: Lake | str | Path) -> Lake:
 
 
 def open_table(
-    lake: Lake, batches: Sequence[str] | None = None, version: int | None = None, cache: Path | None = None
+    lake: Lake,
+    batches: Sequence[str] | None = None,
+    version: int | None = None,
+    cache: Path | None = None,
+    *,
+    include_unfinished: bool = True,
 ) -> TensorTable:
     """The files of one version (None: the newest) and of some batches (None: all), ordered by batch and path.
 
-    Files of an object store are brought into `cache` first, where one is given.
+    Files of an object store are brought into `cache` first, where one is given. Batches that are not done now, whatever
+    the version, are `left_out`, unless `include_unfinished`.
 
     Raises:
         NotMaterialized: the table or the version does not exist.
@@ -166,7 +174,11 @@ def open_table(
     if version is not None:
         load_version(table, version)
     refuse_features(table)
-    files = _files(table, batches)
+    files, left_out = _files(table, batches), Unfinished()
+    if not include_unfinished:
+        left_out = unfinished_batches(lake, {file.batch_id for file in files})
+        not_done = left_out.batch_ids
+        files = [file for file in files if file.batch_id not in not_done]
     nearby, distant = None, files
     if cache is not None and lake.location.storage.local_path() is None:
         nearby = NearbyFiles(cache, lake.uri(TENSORS_IMAGES))
@@ -174,7 +186,7 @@ def open_table(
     require_files_of(lake, table, {file.batch_id for file in distant}, newest)
     if nearby is not None:
         nearby.bring(lake.location.store(*TENSORS_IMAGES.key), {file.path: file.size_bytes for file in distant})
-    return TensorTable(lake, table.version(), tuple(files), nearby)
+    return TensorTable(lake, table.version(), tuple(files), nearby, left_out)
 
 
 def _files(table: DeltaTable, batches: Sequence[str] | None) -> list[DataFile]:

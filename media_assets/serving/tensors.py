@@ -7,6 +7,7 @@ Their order depends on the rows, the seed and the epoch alone (`order.py`). Not 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from media_assets.serving.order import MiniBatchOrder, PassOptions
 from media_assets.serving.placing import Layout, Output
 from media_assets.serving.rows import index_rows
 from media_assets.serving.selecting import Key, selected
+from media_assets.serving.unfinished import UnfinishedBatches
 
 
 class TensorReader:
@@ -38,6 +40,10 @@ class TensorReader:
     reader is opened, and their old files stay readable until a vacuum. A reader can be pickled and forked
     (each process opens its own).
 
+    Batches that are not done are left out, with a warning (`UnfinishedBatches`) that says how many and why: their run
+    stopped before its last commit, or the frames that their tensors were made of were made again since. That is judged
+    when the reader opens, whatever the version; a pickled reader keeps to the batches that it had.
+
     Args:
         lake: the lake, or its folder or URL.
         spec: name of the TensorSpec; None where the table holds only one.
@@ -49,11 +55,13 @@ class TensorReader:
         dtype: `float32` or `float16` (normalized), or `uint8` (as stored, not normalized).
         version: version of the Delta table; None for the newest.
         scratch: folder for decoding files that cannot be mapped; None for the system's temporary folder.
+        include_unfinished: read the rows of batches that are not done as well, as they are.
         cache: folder to which the files of a lake in an object store are copied once, to be mapped by this reader and
             later ones; None to decode them into `scratch` as they are asked for. It has no bearing on a local lake.
 
     Raises:
-        NotMaterialized: no table, version, spec, batch or statistics of that name.
+        NotMaterialized: no table, version, spec, batch or statistics of that name; a batch that was asked for, or every
+            one, is not done.
         LakeUnfit: the table uses deletion vectors or column mapping.
         TableDamaged: its log cannot be trusted, or a file is missing, cut short or unreadable. Raised later, too, by
             whatever reads samples of a file that cannot be mapped and was deleted meanwhile.
@@ -73,12 +81,14 @@ class TensorReader:
         version: int | None = None,
         scratch: Path | None = None,
         cache: Path | None = None,
+        include_unfinished: bool = False,
     ) -> None:
         _require_choice("layout", layout, get_args(Layout))
         _require_choice("dtype", dtype, get_args(Output))
         if dtype == "uint8" and normalization is not None:
             raise ValueError(f"dtype='uint8' gives the stored values: expected no normalization, got {normalization!r}")
-        table = open_table(lake_of(lake), batches, version, cache)
+        table = open_table(lake_of(lake), batches, version, cache, include_unfinished=include_unfinished)
+        _tell_left_out(table, batches)
         self.spec = spec or _only_spec(table)
         self.version = table.version
         self.layout, self.dtype = layout, dtype
@@ -92,13 +102,14 @@ class TensorReader:
             TensorReader,
             table.lake,
             self.spec,
-            batches,
+            np.unique(self.batch_ids).tolist() if table.left_out.batch_ids else batches,
             layout=layout,
             normalization=self.normalization if normalization == MEASURED else normalization,
             dtype=dtype,
             version=table.version,
             scratch=scratch,
             cache=cache,
+            include_unfinished=True,
         )
 
     def __len__(self) -> int:
@@ -184,6 +195,14 @@ class TensorReader:
                 f"{missing[:5]} ({len(missing)} batches): materialize tensors/images for them, or leave them "
                 f"out."
             )
+
+
+def _tell_left_out(table: TensorTable, batches: Sequence[str] | None) -> None:
+    if not table.left_out.batch_ids:
+        return
+    if batches is not None or not table.files:
+        raise NotMaterialized(f"Expected only batches that are done, but {table.left_out.told()}")
+    warnings.warn(f"Left out: {table.left_out.told()}", UnfinishedBatches, stacklevel=3)
 
 
 def _only_spec(table: TensorTable) -> str:
