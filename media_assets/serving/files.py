@@ -7,8 +7,9 @@ a training loop sees of them (`tensors.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 
-from media_assets.errors import ContractBroken, LakeUnfit, NotMaterialized
+from media_assets.errors import ContractBroken, NotMaterialized
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
+from media_assets.serving.file_damage import damage_told, require_files_of
 from media_assets.serving.mapped import NotMappedError, Starts, ValueBuffer, value_starts
 from media_assets.serving.nearby import NearbyFiles
 from media_assets.serving.ranged import open_ranged
+from media_assets.serving.unfinished import Unfinished, unfinished_batches
+from media_assets.serving.versions import load_version, refuse_features
 from media_assets.tables import TENSORS_IMAGES
 
 FrameKeys = npt.NDArray[np.uint64]
@@ -33,10 +36,6 @@ FrameKeys = npt.NDArray[np.uint64]
 TENSOR = "tensor"
 _HEX = re.compile("[0-9a-f]*")
 _FORM_COLUMNS = ["spec", "shape", "layout", "dtype", "scale", "mean", "std"]
-_REFUSED_FEATURES = {
-    "deletionVectors": "rows deleted without rewriting their file",
-    "columnMapping": "columns stored under other names",
-}
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,7 @@ class DataFile:
 
     path: str
     batch_id: str
+    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class TensorTable:
     version: int
     files: tuple[DataFile, ...]
     nearby: NearbyFiles | None = None
+    left_out: Unfinished = field(default_factory=Unfinished)
 
     def local_path(self, file: DataFile) -> Path | None:
         """Where the file lies on this machine; None in an object store, unless it was brought nearby."""
@@ -104,9 +105,19 @@ class TensorTable:
             return self.nearby.path(file.path)
         return self.lake.location.storage.local_path(TENSORS_IMAGES.path, file.path)
 
-    def open(self, file: DataFile) -> pq.ParquetFile:
-        """The file, opened for decoding; the caller closes it."""
-        if (path := self.local_path(file)) is not None:
+    @contextmanager
+    def open(self, file: DataFile) -> Iterator[pq.ParquetFile]:
+        """The file, open for decoding inside the block.
+
+        Raises:
+            TableDamaged: it turns out to be missing, cut short or unreadable, at once or later in the block.
+        """
+        path = self.local_path(file)
+        with damage_told(self.lake, file.path, file.size_bytes, path), self._parquet(file, path) as parquet:
+            yield parquet
+
+    def _parquet(self, file: DataFile, path: Path | None) -> pq.ParquetFile:
+        if path is not None:
             return pq.ParquetFile(path, memory_map=True)
         return pq.ParquetFile(open_ranged(self.lake.location.store(*TENSORS_IMAGES.key), file.path))
 
@@ -138,35 +149,54 @@ def lake_of(lake: Lake | str | Path) -> Lake:
 
 
 def open_table(
-    lake: Lake, batches: Sequence[str] | None = None, version: int | None = None, cache: Path | None = None
+    lake: Lake,
+    batches: Sequence[str] | None = None,
+    version: int | None = None,
+    cache: Path | None = None,
+    *,
+    include_unfinished: bool = True,
 ) -> TensorTable:
     """The files of one version (None: the newest) and of some batches (None: all), ordered by batch and path.
 
-    Files of an object store are brought into `cache` first, where one is given.
+    Files of an object store are brought into `cache` first, where one is given. Batches that are not done now, whatever
+    the version, are `left_out`, unless `include_unfinished`.
 
     Raises:
         NotMaterialized: the table or the version does not exist.
         LakeUnfit: the table uses a Delta feature with which files alone do not say what the rows are.
+        TableDamaged: its log cannot be trusted, or a file that it names is missing or cut short.
     """
     if (table := lake.table(TENSORS_IMAGES)) is None:
         raise NotMaterialized(
             f"Expected tensors in {lake.location.root}, found no table: materialize tensors/images first."
         )
+    newest = table.version()
     if version is not None:
-        _load_version(table, version)
-    _refuse_features(table)
+        load_version(table, version)
+    refuse_features(table)
+    files, left_out = _files(table, batches), Unfinished()
+    if not include_unfinished:
+        left_out = unfinished_batches(lake, {file.batch_id for file in files})
+        not_done = left_out.batch_ids
+        files = [file for file in files if file.batch_id not in not_done]
+    nearby, distant = None, files
+    if cache is not None and lake.location.storage.local_path() is None:
+        nearby = NearbyFiles(cache, lake.uri(TENSORS_IMAGES))
+        distant = [file for file in files if not nearby.has(file.path, file.size_bytes)]
+    require_files_of(lake, table, {file.batch_id for file in distant}, newest)
+    if nearby is not None:
+        nearby.bring(lake.location.store(*TENSORS_IMAGES.key), {file.path: file.size_bytes for file in distant})
+    return TensorTable(lake, table.version(), tuple(files), nearby, left_out)
+
+
+def _files(table: DeltaTable, batches: Sequence[str] | None) -> list[DataFile]:
     actions = pa.table(table.get_add_actions(flatten=True))
     if not actions.num_rows:
-        return TensorTable(lake, table.version(), ())
-    pairs = zip(actions["partition.batch_id"].to_pylist(), actions["path"].to_pylist(), strict=True)
+        return []
+    columns = (actions[name].to_pylist() for name in ("partition.batch_id", "path", "size_bytes"))
     wanted = None if batches is None else set(batches)
-    files = [DataFile(path, batch) for batch, path in sorted(pairs) if wanted is None or batch in wanted]
-    nearby = None
-    if cache is not None and lake.location.storage.local_path() is None:
-        sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
-        nearby = NearbyFiles(cache, lake.uri(TENSORS_IMAGES))
-        nearby.bring(lake.location.store(*TENSORS_IMAGES.key), {file.path: sizes[file.path] for file in files})
-    return TensorTable(lake, table.version(), tuple(files), nearby)
+    rows = sorted(zip(*columns, strict=True))
+    return [DataFile(path, batch, size) for batch, path, size in rows if wanted is None or batch in wanted]
 
 
 def read_rows(parquet: pq.ParquetFile) -> FileRows:
@@ -207,35 +237,6 @@ def _forms(frame: pl.DataFrame) -> tuple[npt.NDArray[np.int64], tuple[Form, ...]
 def _form(row: tuple[Any, ...]) -> Form:
     spec, shape, layout, dtype, scale, mean, std = row
     return Form(spec, tuple(shape), layout, dtype, scale, tuple(mean), tuple(std))
-
-
-def _load_version(table: DeltaTable, version: int) -> None:
-    newest = table.version()
-    try:
-        table.load_as_version(version)
-    except DeltaError as error:
-        raise NotMaterialized(
-            f"Expected version {version} of tensors/images, found versions up to {newest}: {error}"
-        ) from error
-
-
-def _refuse_features(table: DeltaTable) -> None:
-    features = set(table.protocol().reader_features or [])
-    for feature in sorted(features & set(_REFUSED_FEATURES)):
-        if feature == "deletionVectors" and not _has_deletion_vectors(table):
-            continue
-        raise LakeUnfit(
-            f"tensors/images uses the Delta feature {feature} ({_REFUSED_FEATURES[feature]}): expected plain "
-            f"files, whose rows are the table's rows. Rewrite the files (REORG ... APPLY (PURGE), or "
-            f"materialize again)."
-        )
-
-
-def _has_deletion_vectors(table: DeltaTable) -> bool:
-    try:
-        return any(batch.num_rows for batch in table.deletion_vectors())
-    except DeltaError:
-        return True  # one that cannot be read is one all the same
 
 
 def require_one_recipe(forms: Sequence[Form], spec: str) -> Form:

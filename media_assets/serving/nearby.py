@@ -43,7 +43,7 @@ class NearbyFiles:
             LakeUnfit: the folder has no room, or cannot be written.
             StoreRefused: the store did not give one.
         """
-        missing = {name: size for name, size in sizes.items() if not self._is_there(name, size)}
+        missing = {name: size for name, size in sizes.items() if not self.has(name, size)}
         if not missing:
             return
         try:
@@ -56,7 +56,8 @@ class NearbyFiles:
         except OSError as error:
             raise LakeUnfit(f"Expected a cache folder that can be written, {self.folder}: {error}.") from error
 
-    def _is_there(self, name: str, size: int) -> bool:
+    def has(self, name: str, size: int) -> bool:
+        """Whether a file lies here whole; `size` in bytes."""
         try:
             return self.path(name).stat().st_size == size
         except FileNotFoundError:

@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
 from media_assets.serving.rows import Numbers
+
+
+class PassOptions(TypedDict, total=False):
+    """How one pass over the samples goes; what is left out has the default of `MiniBatchOrder`.
+
+    Attributes:
+        shuffle: an order drawn from (seed, epoch): the same on every machine. Otherwise, and by default, by number.
+        seed: at least 0, the default.
+        epoch: at least 0, the default; another number, another order.
+        drop_last: only whole mini-batches, and the same number of them on every rank; by default all samples.
+        rank: this process's share, from 0; the shares are disjoint and together hold every sample.
+        world_size: processes that share the pass, by default 1.
+    """
+
+    shuffle: bool
+    seed: int
+    epoch: int
+    drop_last: bool
+    rank: int
+    world_size: int
 
 
 @dataclass
@@ -15,7 +36,7 @@ class MiniBatchOrder:
     """The numbers of one mini-batch after the other; what a torch `DataLoader` takes as its `sampler`.
 
     It is drawn in the loader's own process and says what its workers read, so that neither their number nor their speed
-    changes anything. Arguments: as `TensorReader.mini_batches`.
+    changes anything. Arguments: the number of samples, how many are in a mini-batch, and `PassOptions`.
 
     Raises:
         ValueError: a number out of range.

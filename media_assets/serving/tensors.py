@@ -1,56 +1,32 @@
 """The training reader: mini-batches of normalized arrays from `tensors/images`.
 
-Their order depends on the rows, the seed and the epoch alone (`order.py`). Not here: the affine map
-(`normalization.py`, `placing.py`), the numbered rows (`rows.py`), files and their layout
-(`files.py`, `mapped.py`).
+Their order depends on the rows, the seed and the epoch alone (`order.py`). Not here: filling arrays (`filling.py`,
+`placing.py`), the affine map (`normalization.py`), the numbered rows (`rows.py`), files and their layout (`files.py`,
+`mapped.py`).
 """
 
 from __future__ import annotations
 
-import importlib
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Unpack, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from media_assets.errors import NotMaterialized, SetupError
+from media_assets.errors import NotMaterialized
 from media_assets.lake.delta import Lake
 from media_assets.serving.files import TensorTable, lake_of, open_table
+from media_assets.serving.filling import Filler
+from media_assets.serving.mini_batch import MiniBatch
 from media_assets.serving.normalization import MEASURED, MeanStd, Normalization, coefficients, resolved
-from media_assets.serving.order import MiniBatchOrder
-from media_assets.serving.placing import Layout, Output, Place, copy_bytes, laid_out, placer
-from media_assets.serving.rows import Numbers, index_rows
-
-
-@dataclass(frozen=True)
-class MiniBatch:
-    """Some samples: `x[i]` is sample `numbers[i]`, frame `frame_ids[i]` of ingest batch `batch_ids[i]`.
-
-    `x` has the reader's type and shape (n, 3, h, w) for `nchw`, (n, h, w, 3) for `nhwc`; channels R, G, B.
-    """
-
-    numbers: Numbers
-    frame_ids: npt.NDArray[np.str_]
-    batch_ids: npt.NDArray[np.str_]
-    x: npt.NDArray[Any]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def as_torch(self) -> Any:
-        """`x` as a torch tensor on the same memory.
-
-        Raises:
-            SetupError: torch is not installed.
-        """
-        try:
-            torch = importlib.import_module("torch")
-        except ImportError as error:
-            raise SetupError("as_torch() needs torch, which is not installed: pip install torch, or use x.") from error
-        return torch.from_numpy(self.x)
+from media_assets.serving.order import MiniBatchOrder, PassOptions
+from media_assets.serving.placing import Layout, Output
+from media_assets.serving.rows import index_rows
+from media_assets.serving.selecting import Key, selected
+from media_assets.serving.unfinished import UnfinishedBatches
 
 
 class TensorReader:
@@ -64,6 +40,10 @@ class TensorReader:
     reader is opened, and their old files stay readable until a vacuum. A reader can be pickled and forked
     (each process opens its own).
 
+    Batches that are not done are left out, with a warning (`UnfinishedBatches`) that says how many and why: their run
+    stopped before its last commit, or the frames that their tensors were made of were made again since. That is judged
+    when the reader opens, whatever the version; a pickled reader keeps to the batches that it had.
+
     Args:
         lake: the lake, or its folder or URL.
         spec: name of the TensorSpec; None where the table holds only one.
@@ -75,12 +55,16 @@ class TensorReader:
         dtype: `float32` or `float16` (normalized), or `uint8` (as stored, not normalized).
         version: version of the Delta table; None for the newest.
         scratch: folder for decoding files that cannot be mapped; None for the system's temporary folder.
+        include_unfinished: read the rows of batches that are not done as well, as they are.
         cache: folder to which the files of a lake in an object store are copied once, to be mapped by this reader and
             later ones; None to decode them into `scratch` as they are asked for. It has no bearing on a local lake.
 
     Raises:
-        NotMaterialized: no table, version, spec, batch or statistics of that name.
+        NotMaterialized: no table, version, spec, batch or statistics of that name; a batch that was asked for, or every
+            one, is not done.
         LakeUnfit: the table uses deletion vectors or column mapping.
+        TableDamaged: its log cannot be trusted, or a file is missing, cut short or unreadable. Raised later, too, by
+            whatever reads samples of a file that cannot be mapped and was deleted meanwhile.
         ContractBroken: rows of the spec disagree on how they are stored, or a frame is there twice.
         ValueError: an argument outside its values, or `spec` left out with several to choose from.
     """
@@ -97,28 +81,42 @@ class TensorReader:
         version: int | None = None,
         scratch: Path | None = None,
         cache: Path | None = None,
+        include_unfinished: bool = False,
     ) -> None:
         _require_choice("layout", layout, get_args(Layout))
         _require_choice("dtype", dtype, get_args(Output))
         if dtype == "uint8" and normalization is not None:
             raise ValueError(f"dtype='uint8' gives the stored values: expected no normalization, got {normalization!r}")
-        table = open_table(lake_of(lake), batches, version, cache)
+        table = open_table(lake_of(lake), batches, version, cache, include_unfinished=include_unfinished)
+        _tell_left_out(table, batches)
         self.spec = spec or _only_spec(table)
         self.version = table.version
         self.layout, self.dtype = layout, dtype
         self._rows = index_rows(table, self.spec, scratch)
         self._require_batches(batches)
         self.normalization: MeanStd = resolved(normalization, self._rows.form, table.lake)
-        self._factors = coefficients(self._rows.form, normalization, self.normalization)
-        self._place = self._placer(self._rows.shapes[0])
-        kept = self.normalization if normalization == MEASURED else normalization
-        self._arguments = (table.lake, self.spec, batches, layout, kept, dtype, table.version, scratch, cache)
+        factors = coefficients(self._rows.form, normalization, self.normalization)
+        self._filler = Filler(self._rows, factors, layout, dtype)
+        self._filler.require_output()
+        self._again = partial(
+            TensorReader,
+            table.lake,
+            self.spec,
+            np.unique(self.batch_ids).tolist() if table.left_out.batch_ids else batches,
+            layout=layout,
+            normalization=self.normalization if normalization == MEASURED else normalization,
+            dtype=dtype,
+            version=table.version,
+            scratch=scratch,
+            cache=cache,
+            include_unfinished=True,
+        )
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, self._arguments
+        return self._again, ()
 
     @property
     def frame_ids(self) -> npt.NDArray[np.str_]:
@@ -140,63 +138,32 @@ class TensorReader:
         """Files that are decoded first: not local, or rewritten in another layout."""
         return self._rows.n_fallback_files
 
-    def __getitem__(self, key: int | np.integer[Any] | slice | Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """One sample for a number, a stack of them for a slice or an array of numbers.
+    def __getitem__(self, key: Key) -> npt.NDArray[Any]:
+        """One sample for a number, a stack of them for a slice, an array of numbers or a mask.
 
         Raises:
-            IndexError: a number outside the reader.
+            IndexError: a number outside the reader, or a mask of another length.
             ValueError: a stack of samples of different shapes.
         """
-        every = np.arange(len(self), dtype=np.int64)
-        if isinstance(key, (int, np.integer)):
-            numbers = every[key : key + 1 or None]
-            if not len(numbers):
-                raise IndexError(f"Expected a number below {len(self)}, got {key}.")
-            return self._single(numbers)
-        return self._filled(every[key])
+        numbers = selected(key, len(self))
+        return self._filler.one(numbers) if isinstance(numbers, int) else self._filler.stack(numbers)
 
     def mini_batches(
-        self,
-        size: int,
-        *,
-        shuffle: bool = False,
-        seed: int = 0,
-        epoch: int = 0,
-        drop_last: bool = False,
-        rank: int = 0,
-        world_size: int = 1,
-        reuse_buffer: bool = False,
+        self, size: int, *, reuse_buffer: bool = False, **options: Unpack[PassOptions]
     ) -> Iterator[MiniBatch]:
         """One pass over the samples.
 
         Args:
             size: samples in a mini-batch; the last one may be smaller.
-            shuffle: an order drawn from (seed, epoch): the same on every machine. Otherwise by number.
-            seed: at least 0.
-            epoch: at least 0; another number, another order.
-            drop_last: only whole mini-batches, and the same number of them on every rank.
-            rank: this process's share, from 0; the shares are disjoint and together hold every sample.
-            world_size: processes that share the pass.
             reuse_buffer: fill one array again and again: faster, and valid only until the next mini-batch.
+            **options: `shuffle`, `seed`, `epoch`, `drop_last`, `rank`, `world_size`: see `PassOptions`.
 
         Raises:
             ValueError: a number out of range, or samples of different shapes.
         """
-        order = MiniBatchOrder(len(self), size, shuffle, seed, epoch, drop_last, rank, world_size)
-        self._sample_shape()
-        return self._pass(order, reuse_buffer)
+        return self._pass(self.sampler(size, **options), reuse_buffer)
 
-    def sampler(
-        self,
-        size: int,
-        *,
-        shuffle: bool = False,
-        seed: int = 0,
-        epoch: int = 0,
-        drop_last: bool = False,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> MiniBatchOrder:
+    def sampler(self, size: int, **options: Unpack[PassOptions]) -> MiniBatchOrder:
         """The order of `mini_batches`, for a torch `DataLoader` whose workers read whole mini-batches:
 
             sampler = reader.sampler(64, shuffle=True, seed=7)
@@ -211,52 +178,15 @@ class TensorReader:
         Raises:
             ValueError: a number out of range, or samples of different shapes.
         """
-        self._sample_shape()
-        return MiniBatchOrder(len(self), size, shuffle, seed, epoch, drop_last, rank, world_size)
+        order = MiniBatchOrder(len(self), size, **options)
+        self._filler.sample_shape()
+        return order
 
     def _pass(self, order: MiniBatchOrder, reuse_buffer: bool) -> Iterator[MiniBatch]:
-        buffer = self._empty(min(order.size, len(self))) if reuse_buffer else None
+        buffer = self._filler.empty(min(order.size, len(self))) if reuse_buffer else None
         for numbers in order:
-            x = self._filled(numbers, None if buffer is None else buffer[: len(numbers)])
+            x = self._filler.stack(numbers, None if buffer is None else buffer[: len(numbers)])
             yield MiniBatch(numbers, self._rows.frame_ids(numbers), self._rows.batch_ids(numbers), x)
-
-    def _filled(self, numbers: Numbers, into: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
-        x = self._empty(len(numbers)) if into is None else into
-        values = self._rows.values(numbers)
-        if (place := self._place) is None:
-            lines = x.reshape(len(x), -1).view(np.uint8)
-            for line, value in zip(lines, values, strict=True):
-                copy_bytes(line, value)
-        else:
-            for sample, value in zip(x, values, strict=True):
-                place(sample, value)
-        return x
-
-    def _single(self, number: Numbers) -> npt.NDArray[Any]:
-        shape = self._rows.shape(int(number[0]))
-        sample = np.empty(laid_out(shape, self._rows.form.layout, self.layout), self.dtype)
-        value = next(self._rows.values(number))
-        if (place := self._placer(shape)) is None:
-            sample.reshape(-1).view(np.uint8)[...] = value
-        else:
-            place(sample, value)
-        return sample
-
-    def _placer(self, shape: tuple[int, ...]) -> Place | None:
-        return placer(replace(self._rows.form, shape=shape), self._factors, self.layout, self.dtype)
-
-    def _empty(self, n: int) -> npt.NDArray[Any]:
-        return np.empty((n, *self._sample_shape()), self.dtype)
-
-    def _sample_shape(self) -> tuple[int, ...]:
-        shapes = self._rows.shapes
-        if len(set(shapes)) > 1:
-            raise ValueError(
-                f"Spec {self.spec!r} holds samples of {len(set(shapes))} shapes, such as "
-                f"{sorted(set(shapes))[:3]}, which do not stack: read them one by one (reader[i]), or use a "
-                f"spec with a fixed size."
-            )
-        return laid_out(shapes[0], self._rows.form.layout, self.layout)
 
     def _require_batches(self, batches: Sequence[str] | None) -> None:
         if missing := sorted(set(batches or ()) - set(np.unique(self.batch_ids).tolist())):
@@ -267,28 +197,12 @@ class TensorReader:
             )
 
 
-def _reopened(
-    lake: Lake,
-    spec: str,
-    batches: Sequence[str] | None,
-    layout: Layout,
-    normalization: Normalization,
-    dtype: Output,
-    version: int,
-    scratch: Path | None,
-    cache: Path | None,
-) -> TensorReader:
-    return TensorReader(
-        lake,
-        spec,
-        batches,
-        layout=layout,
-        normalization=normalization,
-        dtype=dtype,
-        version=version,
-        scratch=scratch,
-        cache=cache,
-    )
+def _tell_left_out(table: TensorTable, batches: Sequence[str] | None) -> None:
+    if not table.left_out.batch_ids:
+        return
+    if batches is not None or not table.files:
+        raise NotMaterialized(f"Expected only batches that are done, but {table.left_out.told()}")
+    warnings.warn(f"Left out: {table.left_out.told()}", UnfinishedBatches, stacklevel=3)
 
 
 def _only_spec(table: TensorTable) -> str:

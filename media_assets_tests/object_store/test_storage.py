@@ -35,6 +35,7 @@ from media_assets.tables import MANIFEST, TENSORS_IMAGES
 from media_assets_tests.lake.lakes import US, lake_at, manifest, plan, planned, tensor
 from media_assets_tests.object_store.proxy import Proxy, proxy_before
 from media_assets_tests.object_store.stores import SECRET, TOKEN, Keys, client, set_keys
+from media_assets_tests.serving.tensor_lakes import finish
 
 PHOTO = os.urandom(70_000)
 
@@ -274,6 +275,7 @@ def test_a_reader_decodes_from_afar_or_maps_what_it_keeps_nearby(lake: Lake, tmp
             for row in rows:
                 writer.append("small", row)
             writer.commit(US)
+        finish(somewhere, "a")
     expected = TensorReader(near)[:]
     far = TensorReader(lake)
     assert (far.n_mapped_files, far.n_fallback_files) == (0, 1)

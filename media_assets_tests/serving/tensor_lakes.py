@@ -15,7 +15,8 @@ from media_assets.lake.delta import Lake, Provenance
 from media_assets.lake.location import LakeLocation
 from media_assets.lake.parts import PartWriter
 from media_assets.media.tensors import TensorSpec, normalize
-from media_assets.tables import TENSORS_IMAGES
+from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES
+from media_assets_tests.tables.rows import valid
 
 PROVENANCE = Provenance("run", "code")
 SMALL = TensorSpec(size=(6, 8), resize_shorter_px=8)
@@ -85,7 +86,7 @@ def lake_at(folder: Path) -> Lake:
 
 
 def write(lake: Lake, rows: Iterable[Sample]) -> Lake:
-    """Replace each batch by its samples, in the order given."""
+    """Replace each batch by its samples, in the order given, and let it be done."""
     batches: dict[str, list[Sample]] = {}
     for sample in rows:
         batches.setdefault(sample.batch_id, []).append(sample)
@@ -94,6 +95,15 @@ def write(lake: Lake, rows: Iterable[Sample]) -> Lake:
             for sample in members:
                 writer.append(sample.spec.name, sample.row)
             writer.commit(PROVENANCE)
+    return finish(lake, *batches)
+
+
+def finish(lake: Lake, *batch_ids: str) -> Lake:
+    """Give an item of each of these batches a status, with which its tensors are done."""
+    stage = TENSORS_IMAGES.name
+    rows = [valid(ITEM_STATUS, stage=stage, batch_id=batch_id) for batch_id in batch_ids]
+    where = {"stage": [stage], "batch_id": list(batch_ids)}
+    lake.overwrite(ITEM_STATUS, ITEM_STATUS.frame(rows), where, PROVENANCE)
     return lake
 
 

@@ -17,12 +17,14 @@ from media_assets.errors import ContractBroken, LakeUnfit, NotMaterialized, Setu
 from media_assets.lake.delta import Lake
 from media_assets.lake.parts import PartWriter
 from media_assets.media.tensors import NORMALIZATIONS, TensorSpec, normalize
+from media_assets.serving.mini_batch import MiniBatch
 from media_assets.serving.statistics import measure_statistics
-from media_assets.serving.tensors import MiniBatch, TensorReader
+from media_assets.serving.tensors import TensorReader
 from media_assets.tables import TENSORS_IMAGES, TENSORS_STATISTICS
 from media_assets_tests.serving.tensor_lakes import (
     PROVENANCE,
     SMALL,
+    finish,
     in_reader_order,
     lake_at,
     respecified,
@@ -423,6 +425,7 @@ def test_specs_stored_in_two_ways_are_refused(tmp_path: Path) -> None:
     write(lake, samples(3))
     row = {**samples(3, SMALL, "b.0002")[0].row, "scale": 1.0}
     lake.overwrite(TENSORS_IMAGES, TENSORS_IMAGES.frame([row]), {"batch_id": ["b.0002"]}, PROVENANCE)
+    finish(lake, "b.0002")
     with pytest.raises(ContractBroken, match="2 ways"):
         TensorReader(lake)
 
@@ -432,6 +435,7 @@ def test_a_tensor_of_the_wrong_size_is_refused_when_read(tmp_path: Path) -> None
     rows = [sample.row for sample in samples(3)]
     rows[1]["tensor"] = rows[1]["tensor"][:-1]
     lake.overwrite(TENSORS_IMAGES, TENSORS_IMAGES.frame(rows), {"batch_id": ["b.0001"]}, PROVENANCE)
+    finish(lake, "b.0001")
     with pytest.raises(ContractBroken, match="expected a tensor of 144 bytes"):
         TensorReader(lake)[:]
 
@@ -444,7 +448,7 @@ def test_mapped_tensors_whose_sizes_only_add_up_are_refused_when_read(tmp_path: 
         for row in rows:
             writer.append("file", row)
         writer.commit(PROVENANCE)
-    reader = TensorReader(lake)
+    reader = TensorReader(finish(lake, "b.0001"))
     assert reader.n_mapped_files == 1
     with pytest.raises(ContractBroken, match="expected a tensor of 144 bytes"):
         reader[:]

@@ -18,6 +18,7 @@ from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.overview import batch_overview
 from media_assets.lake.publications import unfinished_publications
 from media_assets.media.tensors import TensorSpec
+from media_assets.serving.tensors import TensorReader
 from media_assets.stages import images
 from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS
 from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, RAW_MEDIA, TENSORS_IMAGES
@@ -176,9 +177,30 @@ def test_what_later_stages_said_of_other_bytes_is_withdrawn_when_an_early_stage_
     assert (case.statuses("frames.images"), case.statuses("tensors.images")) == ({}, {})
     assert done_batches(case.bench.lake, IMAGE_STAGES) == set()
     assert done_batches(case.bench.lake, [RAW]) == {BATCH}
+    with pytest.raises(NotMaterialized, match=rf"without a status at stage tensors.images .*: {BATCH}"):
+        TensorReader(case.bench.lake)
     case.run(stages=[FRAMES, TENSORS])
     assert done_batches(case.bench.lake, IMAGE_STAGES) == {BATCH}
     assert disagreements(case) == []
+    assert len(TensorReader(case.bench.lake)) > 0
+
+
+def test_the_training_reader_serves_nothing_of_a_run_that_stopped_before_its_last_commit(case: Case) -> None:
+    def at(point: str) -> None:
+        if point == "before ingest/item_status":
+            raise KeyboardInterrupt
+
+    watch_crash_points(at)
+    with pytest.raises(KeyboardInterrupt):
+        case.run()
+    watch_crash_points()
+    lake = case.bench.lake
+    assert lake.scan(ITEM_STATUS).collect().is_empty()
+    with pytest.raises(NotMaterialized, match=rf"1 of 1 batches .* cut short at it: {BATCH}"):
+        TensorReader(lake)
+    assert len(TensorReader(lake, include_unfinished=True)) == len(lake.scan(TENSORS_IMAGES).collect()) > 0
+    case.run()
+    assert len(TensorReader(lake)) > 0
 
 
 @pytest.mark.parametrize("again", [RAW, FRAMES, TENSORS])
