@@ -137,8 +137,8 @@ def materialize(batch_glob: str, selection: tuple[str, ...], again: bool, refetc
     if told := sorted({table for batch in matching for table in older.get(batch, ())}):
         n_batches = sum(batch in older for batch in matching)
         output.say(
-            f"{n_batches} batches hold {', '.join(told)} as an earlier version of the program or other TensorSpecs made "
-            f"them. They stay as they are; --again makes them anew, and replaces what other specs had made."
+            f"{n_batches} batches hold {', '.join(told)} as an earlier version of the program, or other TensorSpecs, "
+            f"made it. They stay as they are; --again makes them anew, and replaces what other specs had made."
         )
     _show_runs(settings, results, output, nothing)
 
