@@ -31,8 +31,10 @@ def plan_open_images(
     batch_size: int,
     image_url: str | None,
     progress: PlanProgress = tell_nobody,
+    *,
+    update: bool = False,
 ) -> PlanResult:
-    """Plan a split of Open Images from the CSV files of a folder or a URL.
+    """Plan a split of Open Images from the CSV files of a folder or a URL; `update`: as for `plan_batches`.
 
     Raises:
         PlanRefused: the files are missing or of another format, or an argument cannot be used.
@@ -45,6 +47,7 @@ def plan_open_images(
             name=batch_name(split),
             items=read_open_images(folder, split, count, image_url or DEFAULT_IMAGE_URL),
             batch_size=batch_size,
+            update=update,
             provenance=_provenance(),
             progress=progress,
         )
