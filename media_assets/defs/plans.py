@@ -78,12 +78,11 @@ def plan_folder(settings: Settings, folder: Path, batch_size: int, progress: Pla
 
 @contextmanager
 def _local_metadata(settings: Settings, metadata: str, split: str) -> Iterator[Path]:
-    """The metadata's folder; what is behind a URL is downloaded beside the lake first and kept for the next plan."""
+    """The metadata's folder; what is behind a URL is downloaded beside the lake first, and again where it changed."""
     if "://" not in metadata:
         yield Path(metadata)
         return
     spool = settings.location().path / "spool" / "open-images"
-    spool.mkdir(parents=True, exist_ok=True)
     fetch = settings.fetch()
     yield fetch_metadata(metadata, split, spool, policy=fetch.policy, proxy=fetch.proxy, user_agent=fetch.user_agent)
 
