@@ -77,19 +77,22 @@ _batch_size = click.option(
     help="Folder or URL with the CSV files.",
 )
 @click.option("--image-url", help="URL template with {image_id} and {split}; default: the public bucket's layout.")
+@click.option("--update", is_flag=True, help="Correct planned items that failed or never ran, as the list says now.")
 @_as_json
 def plan_open_images(
-    split: str, count: int | None, batch_size: int, metadata: str, image_url: str | None, as_json: bool
+    split: str, count: int | None, batch_size: int, metadata: str, image_url: str | None, update: bool, as_json: bool
 ) -> None:
     """Plan batches from the Open Images CSV files (image list, labels, boxes, class names)."""
     from media_assets.defs.plans import plan_open_images as run
 
     output = Output(as_json)
     with Progressbar(output) as progress:
-        plan = run(_checked_settings(), metadata, split, count, batch_size, image_url, progress)
+        plan = run(_checked_settings(), metadata, split, count, batch_size, image_url, progress, update=update)
     _show_plan(plan, output, {"missing_files": _listed(plan.missing_files, output)})
     if plan.missing_files and plan.n_planned:
-        output.say("Without the missing files, items were planned as they are; a later plan does not add to them.")
+        output.say("Items were planned without the missing files; a later plan adds to them with --update only.")
+    if plan.n_changed:
+        output.say(_told_of_changes(plan, update))
 
 
 @plan.command("folder")
@@ -367,11 +370,26 @@ def _show_plan(plan: PlanResult, output: Output, more: dict[str, object]) -> Non
                 "planned": plan.n_planned,
                 "already_planned": plan.n_already_planned,
                 "rejected": plan.n_rejected,
+                "changed": plan.n_changed,
+                "changed_examples": _listed(plan.changed_examples, output),
+                "updated": plan.n_updated,
+                "left": plan.n_left,
                 **more,
                 "new_batches": _listed(plan.batch_ids, output),
                 "next": "media-assets materialize" if plan.batch_ids else "media-assets status",
             }
         ]
+    )
+
+
+def _told_of_changes(plan: PlanResult, update: bool) -> str:
+    examples = "; ".join(plan.changed_examples)
+    told = f"The list says something else now of {plan.n_changed} planned items ({examples})"
+    if not update:
+        return f"{told}. They were left as planned: --update corrects those that failed or never ran."
+    return (
+        f"{told}: {plan.n_updated} were updated, {plan.n_left} left, since their bytes are kept or being published. "
+        f"What failed before: media-assets dead-letters replay."
     )
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from click.testing import CliRunner
 from media_assets.cli import main
 from media_assets.demo.corpus import write_corpus
 from media_assets.demo.server import SampleServer
+from media_assets.lake.crash_points import watch_crash_points
 from media_assets_tests.ingest.open_images_files import OpenImagesFiles, Row, image_id
 from media_assets_tests.media.pictures import make_jpeg, make_png
+from media_assets_tests.shelf import Shelf
 
 SIZE = (96, 64)
 Run = Callable[..., Any]
@@ -145,6 +148,70 @@ def test_the_sample_set_meets_its_fates_from_the_real_csv_files(run: Run, tmp_pa
     rows = run("query", "SELECT licence, labels FROM ingest.manifest WHERE len(labels) > 0")["rows"]
     assert rows, "the labels of the CSV files are in the manifest"
     assert all(row["licence"] for row in rows)
+
+
+def test_a_wrong_address_is_corrected_by_an_update_and_a_replay(run: Run, tmp_path: Path) -> None:
+    files = OpenImagesFiles(tmp_path / "list")
+    files.images([Row(image_id(number)) for number in range(4)])
+    plan = ("plan", "open-images", "--split", "val", "--metadata", str(tmp_path / "list"))
+    with Shelf() as shelf:
+        shelf.files = {f"right/{image_id(number)}": make_jpeg(number, SIZE) for number in range(4)}
+        shelf.files[f"wrong/{image_id(0)}"] = make_jpeg(0, SIZE)
+        run(*plan, "--image-url", f"{shelf.url}/wrong/{{image_id}}")
+        run("materialize")
+        assert fates(run) == {image_id(0): "accepted"} | {image_id(n): "failed/not_found" for n in (1, 2, 3)}
+
+        right = (*plan, "--image-url", f"{shelf.url}/right/{{image_id}}")
+        (told,) = run(*right)["rows"]
+        assert (told["changed"], told["updated"], told["left"]) == (4, 0, 0)
+        assert told["changed_examples"] == [f"{image_id(number)}: uri" for number in range(3)]
+        assert run("dead-letters", "replay")["still_failed"] == 3, "without an update the old address counts"
+        (told,) = run(*right, "--update")["rows"]
+        assert (told["changed"], told["updated"], told["left"]) == (4, 3, 1)
+        shelf.hits.clear()
+        assert run("dead-letters", "replay")["came_back"] == 3
+        assert set(shelf.hits) == {f"right/{image_id(number)}" for number in (1, 2, 3)}
+    assert set(fates(run).values()) == {"accepted"}
+    query = "SELECT m.uri = r.uri AS same, r.uri LIKE '%/wrong/%' AS old FROM ingest.manifest m JOIN raw.media r USING"
+    rows = run("query", f"{query} (batch_id, item_key) ORDER BY item_key")["rows"]
+    assert [row["old"] for row in rows] == [True, False, False, False]
+    assert all(row["same"] for row in rows), "what was kept says where it came from"
+
+    told = CliRunner().invoke(main, [*plan, "--image-url", "http://a/{image_id}", "--update"]).stdout
+    assert "The list says something else now of 4 planned items" in told
+    assert "0 were updated, 4 left" in told
+
+
+def test_bytes_of_an_old_address_are_not_taken_for_those_of_the_new_one(run: Run, tmp_path: Path) -> None:
+    """A killed run has fetched an item, but said nothing of it yet: its address is corrected before the next run."""
+    files = OpenImagesFiles(tmp_path / "list")
+    files.images([Row(image_id(number)) for number in range(2)])
+    plan = ("plan", "open-images", "--split", "val", "--metadata", str(tmp_path / "list"))
+    with Shelf() as shelf:
+        for number in range(2):
+            shelf.files[f"old/{image_id(number)}"] = make_jpeg(number, SIZE)
+            shelf.files[f"new/{image_id(number)}"] = make_jpeg(10 + number, SIZE)
+        run(*plan, "--image-url", f"{shelf.url}/old/{{image_id}}")
+        watch_crash_points(_die_before_publication)
+        try:
+            run("materialize", code=1)
+        finally:
+            watch_crash_points()
+        assert shelf.n_hits == 2
+        (told,) = run(*plan, "--image-url", f"{shelf.url}/new/{{image_id}}", "--update")["rows"]
+        assert (told["updated"], told["left"]) == (2, 0)
+        run("materialize")
+        bodies = {name: sha256(body).hexdigest() for name, body in shelf.files.items()}
+    rows = run("query", "SELECT item_key, uri, media_id FROM raw.media")["rows"]
+    assert {row["item_key"]: row["media_id"] for row in rows} == {
+        image_id(number): bodies[f"new/{image_id(number)}"] for number in range(2)
+    }
+    assert all("/new/" in row["uri"] for row in rows)
+
+
+def _die_before_publication(point: str) -> None:
+    if point == "before publication":
+        raise SystemExit(1)
 
 
 def test_bad_lines_and_missing_files_of_a_list_are_told(run: Run, tmp_path: Path) -> None:

@@ -31,8 +31,10 @@ def plan_open_images(
     batch_size: int,
     image_url: str | None,
     progress: PlanProgress = tell_nobody,
+    *,
+    update: bool = False,
 ) -> PlanResult:
-    """Plan a split of Open Images from the CSV files of a folder or a URL.
+    """Plan a split of Open Images from the CSV files of a folder or a URL; `update`: as for `plan_batches`.
 
     Raises:
         PlanRefused: the files are missing or of another format, or an argument cannot be used.
@@ -45,6 +47,7 @@ def plan_open_images(
             name=batch_name(split),
             items=read_open_images(folder, split, count, image_url or DEFAULT_IMAGE_URL),
             batch_size=batch_size,
+            update=update,
             provenance=_provenance(),
             progress=progress,
         )
@@ -75,12 +78,11 @@ def plan_folder(settings: Settings, folder: Path, batch_size: int, progress: Pla
 
 @contextmanager
 def _local_metadata(settings: Settings, metadata: str, split: str) -> Iterator[Path]:
-    """The metadata's folder; what is behind a URL is downloaded beside the lake first and kept for the next plan."""
+    """The metadata's folder; what is behind a URL is downloaded beside the lake first, and again where it changed."""
     if "://" not in metadata:
         yield Path(metadata)
         return
     spool = settings.spool() / "open-images"
-    spool.mkdir(parents=True, exist_ok=True)
     fetch = settings.fetch()
     yield fetch_metadata(metadata, split, spool, policy=fetch.policy, proxy=fetch.proxy, user_agent=fetch.user_agent)
 

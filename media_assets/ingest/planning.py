@@ -4,9 +4,11 @@ Order, each step repeatable: manifest rows (one Delta commit per batch), then `B
 that was cut short between any two steps is completed by planning again: what is in the manifest is not
 planned twice, and what is in the manifest but not registered is registered first.
 
-Two planners of one list cannot plan an item twice: each commit carries the Delta transaction `plan:{name}`
-with the batch's number as its version, on a table handle on which that number was seen to be the next. Of two
-planners the slower is refused by Delta, reads what the faster one planned, and goes on with what is left.
+Two planners of one list cannot plan an item twice: of two planners the slower is refused (`batch_commits.py`), reads
+what the faster one planned, and goes on with what is left.
+
+What is planned keeps its row, also when the list says something else of it later: that is counted, and only an update
+takes the new rows over (`updates.py`).
 
 An item key is unique among the batches of one `name` (`open-images.validation`, `folder.holiday`): two
 folders may both hold `a.jpg`. Not here: where items come from (one module per source), and Dagster itself.
@@ -17,25 +19,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Protocol
 
 import numpy as np
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 
 from media_assets.errors import PlanRefused
-from media_assets.ingest.known_keys import Digests, KnownKeys, digests_of, first_seen
+from media_assets.ingest.batch_commits import Overtaken, commit_next, manifest_rows
+from media_assets.ingest.batch_numbers import batch_id_of, last_number, number_of
+from media_assets.ingest.known_keys import KnownKeys, digests_of, first_seen
 from media_assets.ingest.planned import PlannedItem, RejectedRow
+from media_assets.ingest.planned_rows import PlannedRows, planned_digests
 from media_assets.ingest.rejections import Rejections
+from media_assets.ingest.updates import Updates
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.tables.columns import BATCH_ID
 from media_assets.tables.ingest import MANIFEST
 
 DEFAULT_BATCH_SIZE = 5000
-_N_COMMIT_RETRIES = 20  # inside one attempt, for commits of planners of other lists
-_N_BATCHES_PER_READ = 64  # bounds the item keys held as text while the manifest is read
 
 
 PlanProgress = Callable[[str, int], None]
@@ -63,6 +65,10 @@ class PlanResult:
     `batch_ids` are the new batches. `registered` are all whose registration was completed now: the new ones
     and those that an earlier plan had left without. What a source left out is told by `missing_files`, the
     optional files of a list that were not there, and `n_hidden`, names that begin with a dot.
+
+    `n_changed` of the items planned already are not planned as the list says now; `changed_examples` name a few of them
+    with the columns that differ. An update replaced the rows of `n_updated` of them and left `n_left`, of which bytes
+    are kept or are being published.
     """
 
     batch_ids: tuple[str, ...]
@@ -73,19 +79,10 @@ class PlanResult:
     n_rejected: int
     missing_files: tuple[str, ...] = ()
     n_hidden: int = 0
-
-
-class _Overtaken(Exception):
-    """Another planner of this list has planned batches up to `number` meanwhile."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def batch_id_of(name: str, number: int) -> str:
-    """Batch id of the n-th batch of a list, counted from 1: `open-images.validation.0007`."""
-    return f"{name}.{number:04d}"
+    n_changed: int = 0
+    n_updated: int = 0
+    n_left: int = 0
+    changed_examples: tuple[str, ...] = ()
 
 
 def plan_batches(
@@ -98,13 +95,14 @@ def plan_batches(
     provenance: Provenance,
     batch_size: int = DEFAULT_BATCH_SIZE,
     uri_prefix: str | None = None,
+    update: bool = False,
     progress: PlanProgress = tell_nobody,
 ) -> PlanResult:
     """Plan what is new in a list into new batches, and register every batch of the list that is not
     registered yet.
 
     Planning the same list again changes nothing; a grown list adds batches and leaves the others as they are.
-    Of equal item keys the first wins; repeats count as already planned. Memory: one batch, and 16 bytes per
+    Of equal item keys the first wins; repeats count as already planned. Memory: some batches, and 29 bytes per
     planned item.
 
     Args:
@@ -112,6 +110,7 @@ def plan_batches(
         name: what batch ids begin with, such as `open-images.validation`.
         batch_size: items per batch, at least 1; the last batch of a plan may be smaller.
         uri_prefix: what every uri of this name must begin with, where one name could be taken by two places.
+        update: take the list's rows over for planned items of which nothing is kept: they failed, or never ran.
         progress: called after every stretch of the list.
 
     Raises:
@@ -119,7 +118,7 @@ def plan_batches(
         ContractBroken: an item breaks the manifest's contract; the batches before it are planned.
     """
     _require_usable(name, batch_size)
-    plan = _Plan(lake, registry, source, name, provenance, batch_size)
+    plan = _Plan(lake, registry, source, name, provenance, batch_size, update)
     plan.refuse_other_place(uri_prefix)
     plan.complete_registrations()
     for chunk in _chunks(items, batch_size):
@@ -157,16 +156,19 @@ class _Plan:
         name: str,
         provenance: Provenance,
         batch_size: int,
+        update: bool,
     ) -> None:
         self.lake, self.registry, self.provenance = lake, registry, provenance
         self.source, self.name, self.batch_size = source, name, batch_size
         self.rejections = Rejections()
+        self.updates = Updates(lake, name, provenance, update)
         self._waiting: list[PlannedItem] = []
         self._batch_ids: list[str] = []
         self._registered: list[str] = []
         self._n_read = self._n_planned = 0
-        self._number = _last_planned(lake, name)
-        self._known = _keys_of(lake, name, range(1, self._number + 1))
+        self._number = last_number(lake.table(MANIFEST), name)
+        self._planned = PlannedRows(lake, name, self._number)
+        self._known = KnownKeys()  # what was planned since, by whomever
 
     @property
     def n_read(self) -> int:
@@ -189,7 +191,7 @@ class _Plan:
         """Register the batches of this list that are in the manifest only."""
         registered = self.registry.registered()
         for batch_id in self.lake.partition_values(MANIFEST):
-            if _number_of(batch_id, self.name) is not None and batch_id not in registered:
+            if number_of(batch_id, self.name) is not None and batch_id not in registered:
                 self._register(self.lake.scan(MANIFEST, {"batch_id": [batch_id]}).collect())
 
     def take(self, chunk: list[PlannedItem | RejectedRow]) -> None:
@@ -200,20 +202,35 @@ class _Plan:
                 self.rejections.add(row)
         items = [row for row in chunk if isinstance(row, PlannedItem)]
         digests = digests_of(item.item_key for item in items)
-        is_new = first_seen(digests) & ~self._known.contains(digests)
+        is_first, places = first_seen(digests), self._planned.find(digests)
+        is_new = is_first & (places < 0) & ~self._known.contains(digests)
         self._known.add(digests[is_new])
         self._waiting += [items[at] for at in np.flatnonzero(is_new)]
+        self._compare([(items[at], int(places[at])) for at in np.flatnonzero(is_first & (places >= 0))])
         self.flush(is_last=False)
+
+    def _compare(self, planned: list[tuple[PlannedItem, int]]) -> None:
+        """Note which of these items, each with its place among what is planned, the list describes otherwise now."""
+        places = np.array([place for _, place in planned], np.int64)
+        is_first_look = self._planned.first_looks(places)
+        items = [planned[at][0] for at in np.flatnonzero(is_first_look)]
+        if not items:
+            return
+        places = places[is_first_look]
+        differs = self._planned.differ(places, items)
+        changed = [items[at] for at in np.flatnonzero(differs)]
+        for rows in self.updates.take(changed, self._planned.numbers(places[differs])):
+            self._report(rows)
 
     def flush(self, *, is_last: bool) -> None:
         """Plan full batches; with `is_last` also what remains."""
         while len(self._waiting) >= self.batch_size or (is_last and self._waiting):
             batch = self._waiting[: self.batch_size]
             number = self._number + 1
-            frame = self._manifest_rows(batch_id_of(self.name, number), batch)
+            frame = manifest_rows(self.source, batch_id_of(self.name, number), batch)
             try:
-                self._commit(frame, number)
-            except _Overtaken as overtaken:
+                commit_next(self.lake, self.name, number, frame, self.provenance)
+            except Overtaken as overtaken:
                 self._catch_up(overtaken.number)
                 continue
             self._number = number
@@ -232,42 +249,16 @@ class _Plan:
             n_planned=self._n_planned,
             n_already_planned=n_already_planned,
             n_rejected=self.rejections.n_rows,
+            n_changed=self.updates.n_changed,
+            n_updated=self.updates.n_updated,
+            n_left=self.updates.n_left,
+            changed_examples=tuple(self.updates.examples),
         )
-
-    def _manifest_rows(self, batch_id: str, batch: list[PlannedItem]) -> pl.DataFrame:
-        shared = {"batch_id": batch_id, "source": self.source, "planned_at": datetime.now(UTC)}
-        return MANIFEST.frame([item.row() | shared | {"position": at} for at, item in enumerate(batch)])
-
-    def _commit(self, frame: pl.DataFrame, number: int) -> None:
-        """Append the rows of batch `number`, if and only if it is the next one of its list.
-
-        The number is read and the rows are written on one table handle: a rival's commit in between carries
-        the same transaction id, so Delta refuses ours, and the next attempt sees the rival's number.
-        """
-        MANIFEST.require(frame)
-        app_id = _app_id(self.name)
-
-        def write(table: DeltaTable, commit_id: str) -> None:
-            if (last := _last_number(table, self.name)) != number - 1:
-                raise _Overtaken(last)
-            write_deltalake(
-                table,
-                frame,
-                mode="append",
-                commit_properties=CommitProperties(
-                    custom_metadata=self.provenance.commit_metadata(commit_id),
-                    max_commit_retries=_N_COMMIT_RETRIES,
-                    app_transactions=[Transaction(app_id, number)],
-                ),
-                writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
-            )
-
-        self.lake.commit(MANIFEST, write)
 
     def _catch_up(self, number: int) -> None:
         """Learn what another planner of this list has planned, and wait with the rest only."""
         foreign = KnownKeys()
-        for digests in _planned_digests(self.lake, self.name, range(self._number + 1, number + 1)):
+        for digests in planned_digests(self.lake, self.name, range(self._number + 1, number + 1)):
             foreign.add(digests)
             self._known.add(digests)
         is_foreign = foreign.contains(digests_of(item.item_key for item in self._waiting))
@@ -275,7 +266,11 @@ class _Plan:
         self._number = number
 
     def _register(self, frame: pl.DataFrame) -> None:
-        """Register a batch by its rows, so that a repeat after a crash says the same as the first try."""
+        self._report(frame)
+        self._registered.append(str(frame["batch_id"][0]))
+
+    def _report(self, frame: pl.DataFrame) -> None:
+        """Tell of a batch by its rows, so that a repeat after a crash says the same as the first try."""
         batch_id = str(frame["batch_id"][0])
         in_order = frame.sort("position")
         metadata: dict[str, object] = {
@@ -286,43 +281,3 @@ class _Plan:
             "planned_at": frame["planned_at"][0].isoformat(),
         }
         self.registry.register(batch_id, frame.height, metadata)
-        self._registered.append(batch_id)
-
-
-def planned_keys(lake: Lake, name: str) -> KnownKeys:
-    """The item keys of every batch of a list."""
-    return _keys_of(lake, name, range(1, _last_planned(lake, name) + 1))
-
-
-def _keys_of(lake: Lake, name: str, numbers: range) -> KnownKeys:
-    known = KnownKeys()
-    for digests in _planned_digests(lake, name, numbers):
-        known.add(digests)
-    return known
-
-
-def _planned_digests(lake: Lake, name: str, numbers: range) -> Iterator[Digests]:
-    for start in range(numbers.start, numbers.stop, _N_BATCHES_PER_READ):
-        some = numbers[start - numbers.start :][:_N_BATCHES_PER_READ]
-        where = {"batch_id": [batch_id_of(name, number) for number in some]}
-        yield digests_of(lake.scan(MANIFEST, where).select("item_key").collect()["item_key"])
-
-
-def _last_planned(lake: Lake, name: str) -> int:
-    table = lake.table(MANIFEST)
-    return 0 if table is None else _last_number(table, name)
-
-
-def _app_id(name: str) -> str:
-    return f"plan:{name}"
-
-
-def _number_of(batch_id: str, name: str) -> int | None:
-    found = re.fullmatch(rf"{re.escape(name)}\.([0-9]{{4,}})", batch_id)
-    return int(found[1]) if found else None
-
-
-def _last_number(table: DeltaTable, name: str) -> int:
-    """Number of the newest batch of a list: of its transaction, or of its rows should those be ahead."""
-    numbers = [_number_of(partition["batch_id"], name) or 0 for partition in table.partitions()]
-    return max([table.transaction_version(_app_id(name)) or 0, *numbers])

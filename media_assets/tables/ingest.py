@@ -74,7 +74,8 @@ MANIFEST = TableContract(
     model=ManifestModel,
     primary_key=("batch_id", "item_key"),
     partition_by=("batch_id",),
-    description="What is expected: one row per raw file, written when a batch is planned and closed by it.",
+    description="What is expected: one row per raw file, written when a batch is planned and closed by it. Later only "
+    "an update of its list replaces rows, of items that failed or never ran.",
 )
 
 

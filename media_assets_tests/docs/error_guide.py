@@ -24,7 +24,8 @@ _REPLAN = "Correct the list or folder, then plan and materialize it again."
 SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
     "Reaching the bytes": {
         ErrorCode.NOT_FOUND: Advice(
-            "The server answered 404 or 410, or there is no such file.", f"The item is gone. {_REPLAN}"
+            "The server answered 404 or 410, or there is no such file.",
+            "The item is not there. Correct the list, or put the file there; then replay.",
         ),
         ErrorCode.FORBIDDEN: Advice(
             "The server answered 401, 403 or 451, or the file may not be read.",

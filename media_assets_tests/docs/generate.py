@@ -53,6 +53,13 @@ def errors_page() -> str:
         "never changes its meaning. *Retryable* means that the same attempt may succeed later without",
         "anybody changing anything; when such a cause hits most of a batch, it is an outage: the run fails",
         "and may be tried again.\n",
+        "*Correct the list* means: correct it, plan it again with `--update`, then replay. A plan tells how many",
+        "planned items the list describes otherwise now, and without `--update` leaves them as they were planned.",
+        "With it, items that failed or never ran get the list's new rows; those whose bytes are kept stay.\n",
+        "```console",
+        "$ media-assets plan open-images --split validation --update",
+        "$ media-assets dead-letters replay --code not_found",
+        "```\n",
     ]
     for section, rows in SECTIONS.items():
         lines += [

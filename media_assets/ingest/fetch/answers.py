@@ -117,6 +117,32 @@ class Version:
         return is_rest and headers.get("Last-Modified", self.last_modified) == self.last_modified
 
 
+@dataclass(frozen=True)
+class Validators:
+    """What tells whether an object is still the one that was fetched: its address (without query) and version.
+
+    `last_modified` is only kept where it is a strong validator; an `etag` may be weak.
+    """
+
+    location: str
+    etag: str | None
+    last_modified: str | None
+
+    @classmethod
+    def of(cls, location: str, headers: Mapping[str, str]) -> Validators | None:
+        """Those in a whole (200) answer; None where it names no version."""
+        etag, date = plain_header(headers, "ETag"), _strong_date(headers)
+        return cls(location, etag, date) if etag or date else None
+
+    def request_headers(self, location: str) -> dict[str, str]:
+        """Headers that ask for the body only if it is another one by now; empty for another address."""
+        if location != self.location:
+            return {}
+        if self.etag is not None:
+            return {"If-None-Match": self.etag}
+        return {"If-Modified-Since": self.last_modified} if self.last_modified else {}
+
+
 def _strong_date(headers: Mapping[str, str]) -> str | None:
     value = headers.get("Last-Modified", "")
     modified, sent = _http_date(value), _http_date(headers.get("Date", ""))

@@ -28,6 +28,13 @@ class AttemptFailed(ItemError):
         self.is_tried_again = is_tried_again
 
 
+class Unchanged(AttemptFailed):
+    """The source still has the version that is known (304): there is no body to fetch."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(ErrorCode.HTTP_ERROR, f"{where}: not changed since it was fetched (304)")
+
+
 def is_tried_again(error: ItemError) -> bool:
     """Whether the same item is worth another attempt in this fetch."""
     return error.is_tried_again if isinstance(error, AttemptFailed) else error.code in _TRIED_AGAIN

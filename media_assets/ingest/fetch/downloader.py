@@ -23,13 +23,14 @@ from media_assets.ingest.fetch.addresses import AddressPolicy
 from media_assets.ingest.fetch.answers import (
     BODIES,
     REDIRECTS,
+    Validators,
     Version,
     code_of_status,
     has_foreign_encoding,
     plain_header,
     retry_after_seconds,
 )
-from media_assets.ingest.fetch.attempts import AttemptFailed, Backoff, is_tried_again
+from media_assets.ingest.fetch.attempts import AttemptFailed, Backoff, Unchanged, is_tried_again
 from media_assets.ingest.fetch.body import Body
 from media_assets.ingest.fetch.faults import network_error
 from media_assets.ingest.fetch.hosts import HostGates
@@ -47,12 +48,20 @@ class Transfer:
     uri: str
     body: Body
     seconds_left: float
+    known: Validators | None = None
     n_attempts: int = 0
     version: Version | None = None
     may_resume: bool = True
     final_uri: str = ""
     content_type: str | None = None
     etag: str | None = None
+    validators: Validators | None = None
+
+    def headers(self, location: str) -> dict[str, str]:
+        """What is asked of one address: the rest of a body that broke off, or nothing of a version that is known."""
+        if resumed := self.resume_headers():
+            return resumed
+        return self.known.request_headers(location) if self.known else {}
 
     def resume_headers(self) -> dict[str, str]:
         """Headers that ask for the rest of a body that broke off; empty when it has to start anew."""
@@ -147,7 +156,7 @@ class Downloader:
                 transfer.seconds_left -= now() - started
 
     async def _request(self, url: URL, transfer: Transfer) -> URL | None:
-        asked = transfer.resume_headers()
+        asked = transfer.headers(_location(url))
         try:
             response = await self._session.get(url, headers=asked, allow_redirects=False, proxy=self._proxy)
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -176,8 +185,10 @@ class Downloader:
 
     async def _refuse_status(self, url: URL, response: aiohttp.ClientResponse, asked: dict[str, str]) -> None:
         code = code_of_status(response.status)
-        if code is None or (response.status == 416 and asked):
+        if code is None or (response.status == 416 and "Range" in asked):
             return
+        if response.status == 304 and asked and "Range" not in asked:
+            raise Unchanged(shown(str(url)))
         wait_seconds = retry_after_seconds(response.headers, datetime.now(UTC))
         message = f"{shown(str(url))}: answered {response.status}"
         error = ItemError(code, message)
@@ -197,7 +208,7 @@ class Downloader:
                 f"{shown(str(url))}: the body comes compressed although plain bytes were asked for",
             )
         if response.status not in BODIES:
-            self._continue(url, response, transfer, is_asked=bool(asked))
+            self._continue(url, response, transfer, is_asked="Range" in asked)
             return
         if body.size_bytes:
             body.reset()
@@ -207,6 +218,7 @@ class Downloader:
         transfer.version = Version.of(_location(url), headers, length)
         transfer.content_type = plain_header(headers, "Content-Type")
         transfer.etag = plain_header(headers, "ETag")
+        transfer.validators = Validators.of(_location(url), headers)
 
     def _continue(self, url: URL, response: aiohttp.ClientResponse, transfer: Transfer, *, is_asked: bool) -> None:
         """Take an answer that claims to be the rest (206), or the refusal of one (416)."""

@@ -28,7 +28,7 @@ from yarl import URL
 
 from media_assets.errors import ErrorCode, ItemError, SetupError
 from media_assets.ingest.fetch.addresses import AddressPolicy
-from media_assets.ingest.fetch.attempts import Backoff, is_tried_again
+from media_assets.ingest.fetch.attempts import Backoff, Unchanged, is_tried_again
 from media_assets.ingest.fetch.body import Body
 from media_assets.ingest.fetch.connector import CleanConnector
 from media_assets.ingest.fetch.downloader import Downloader, Transfer
@@ -276,12 +276,13 @@ class _Fetcher:
             body = Body(request, self._settings.limits, self._spool_dir)
         except ItemError as error:
             return FetchFailed(request.key, ItemError(error.code, error.message), 1)
-        transfer = Transfer(request.uri, body, self._settings.limits.total_seconds)
+        transfer = Transfer(request.uri, body, self._settings.limits.total_seconds, request.known)
         try:
             fetched = await self._fetch(request, transfer)
         except ItemError as error:
             # A fresh error: the caught one holds frames, and with them the body.
-            return FetchFailed(request.key, ItemError(error.code, error.message), max(1, transfer.n_attempts))
+            fresh, n_attempts = ItemError(error.code, error.message), max(1, transfer.n_attempts)
+            return FetchFailed(request.key, fresh, n_attempts, is_unchanged=isinstance(error, Unchanged))
         finally:
             body.discard()
         if self._settings.on_kept is not None:
@@ -305,6 +306,7 @@ class _Fetcher:
             etag=transfer.etag,
             n_attempts=transfer.n_attempts,
             fetched_at=datetime.now(UTC),
+            validators=transfer.validators,
         )
 
     async def _read_local(self, transfer: Transfer) -> None:

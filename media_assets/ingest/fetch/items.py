@@ -13,18 +13,23 @@ from pathlib import Path
 from typing import Protocol
 
 from media_assets.errors import ErrorCode, ItemError
+from media_assets.ingest.fetch.answers import Validators
 
 _DIGEST_CHARS = {"sha256": 64, "md5": 32}
 
 
 @dataclass(frozen=True)
 class FetchRequest:
-    """One body wanted. `key` is the caller's; `declared_checksum` is `sha256:<hex>` or `md5:<hex>`."""
+    """One body wanted. `key` is the caller's; `declared_checksum` is `sha256:<hex>` or `md5:<hex>`.
+
+    With `known`, a version that is here already, the body is wanted only if the source has another one.
+    """
 
     key: Hashable
     uri: str
     declared_bytes: int | None = None
     declared_checksum: str | None = None
+    known: Validators | None = None
 
 
 @dataclass(frozen=True)
@@ -43,16 +48,21 @@ class Fetched:
     etag: str | None
     n_attempts: int
     fetched_at: datetime
+    validators: Validators | None = None
 
 
 @dataclass(frozen=True)
 class FetchFailed:
-    """One request that came to nothing. `media_id` names the body where it is in the sink all the same."""
+    """One request that came to nothing. `media_id` names the body where it is in the sink all the same.
+
+    `is_unchanged`: no failure, the source still has the version that the request calls known.
+    """
 
     key: Hashable
     error: ItemError
     n_attempts: int
     media_id: str | None = None
+    is_unchanged: bool = False
 
 
 class BlobSink(Protocol):

@@ -17,7 +17,8 @@ from media_assets.ingest.inbox.closing import ClosingRules, InboxMemory, memory_
 from media_assets.ingest.inbox.landed import SOURCE, Landed
 from media_assets.ingest.known_keys import KnownKeys, digests_of, first_seen
 from media_assets.ingest.planned import PlannedItem, RejectedRow
-from media_assets.ingest.planning import BatchRegistry, PlanResult, plan_batches, planned_keys
+from media_assets.ingest.planned_rows import planned_keys
+from media_assets.ingest.planning import BatchRegistry, PlanResult, plan_batches
 from media_assets.lake.delta import Lake, Provenance
 
 NAME = SOURCE

@@ -1,26 +1,31 @@
 """The metadata files of a split from a URL into a folder, through the guarded downloader.
 
-A file is downloaded beside its place, checked, and renamed into it: what lies in the folder under its own
-name is whole and is not fetched again, so that a plan cut short goes on where it stood, file by file. Not
-here: reading the files (`reader.py`).
+A file is downloaded beside its place, checked, and renamed into it: what lies in the folder under its own name is
+whole, so that a plan cut short goes on where it stood, file by file. Each plan asks the server whether a file is still
+the same (`ETag`, `Last-Modified`), and fetches it anew where it is not or where the server does not say. Every base URL
+has a folder of its own. Not here: reading the files (`reader.py`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
+
 from media_assets.errors import ErrorCode, PlanRefused
 from media_assets.ingest.fetch.addresses import AddressPolicy
+from media_assets.ingest.fetch.answers import Validators
 from media_assets.ingest.fetch.fetch_all import fetch_all
 from media_assets.ingest.fetch.items import FetchFailed, FetchRequest
 from media_assets.ingest.fetch.limits import FetchLimits
 from media_assets.ingest.fetch.redaction import shown
 from media_assets.ingest.open_images.image_urls import canonical_split
-from media_assets.ingest.open_images.layout import Role, find_file, roles_of
+from media_assets.ingest.open_images.layout import Role, roles_of
 
 LIMITS = FetchLimits(max_bytes=16 << 30, total_seconds=6 * 3600.0, idle_seconds=60.0, n_connections=1)
 """Bounds of one metadata file: the largest known, the list of all images, has 3.35 GB."""
@@ -36,32 +41,40 @@ def is_url(metadata: str) -> bool:
 def fetch_metadata(
     base_url: str,
     split: str,
-    into: Path,
+    spool: Path,
     *,
     user_agent: str,
     policy: AddressPolicy | None = None,
     limits: FetchLimits = LIMITS,
     proxy: str | None = None,
 ) -> Path:
-    """Bring the files of a split into a folder and return it, ready for `read_open_images`.
+    """Bring the files of a split, as the server has them now, into a folder and return it, for `read_open_images`.
 
     Each file is looked for where the public bucket has it, then directly below the base. An optional file
-    that is at neither place is left out.
+    that is at neither place (any more) is left out.
 
-    Args: base_url: such as `https://storage.googleapis.com/openimages/`. into: folder of the files; made if
-        need be. Needs room for them (about 0.1 GB for `validation` with its
-            labels, 6 GB for `train`).
+    Args:
+        base_url: such as `https://storage.googleapis.com/openimages/`.
+        split: as for `read_open_images`.
+        spool: where the folder of each base URL lies; made if need be. Needs room for the files (about 0.1 GB for
+            `validation` with its labels, 6 GB for `train`).
+        user_agent: who we say we are.
         policy: which addresses may be connected to; by default public ones only.
 
-    Raises: PlanRefused: no http(s) URL, no image list there, a download that failed, or a file with another
-        header.
+        limits: bounds of one file.
+        proxy: as for `fetch_all`.
+
+    Raises:
+        PlanRefused: no http(s) URL, no image list there, a file with another header, or a server that could not be
+            asked: files that are here may be another list by now.
     """
     split = canonical_split(split)
     base = _checked_base(base_url)
+    into = spool / hashlib.sha256(base.encode()).hexdigest()[:16]
     into.mkdir(parents=True, exist_ok=True)
     fetcher = _MetadataFetcher(base, into, user_agent, policy, limits, proxy)
     for role in roles_of(split):
-        if find_file(into, split, role) is None and not fetcher.fetch_role(role) and role.is_required:
+        if not fetcher.fetch_role(role) and role.is_required:
             urls = " or ".join(map(shown, _urls(base, role)))
             raise PlanRefused(
                 f"Expected the image list of the {split} split at {urls}; there is none. Check the base URL."
@@ -97,14 +110,25 @@ class _MetadataFetcher:
     proxy: str | None
 
     def fetch_role(self, role: Role) -> bool:
-        """Whether one of the role's files is in the folder now."""
-        return any(self._fetch(url, role) for url in _urls(self.base, role))
+        """Whether one of the role's files is in the folder now.
 
-    def _fetch(self, url: str, role: Role) -> bool:
-        sink = _FileSink(self.into / url.rpartition("/")[2])
+        Better ones that the server has no more would be read in its place: they are dropped.
+        """
+        is_found, gone = False, []
+        for path in role.paths:
+            here = _LocalFile(self.into / Path(path).name)
+            if is_found := any(self._fetch(self.base + place, here, role) for place in (path, here.path.name)):
+                break
+            gone.append(here)
+        if is_found or not role.is_required:
+            for file in gone:
+                file.drop()
+        return is_found
+
+    def _fetch(self, url: str, here: _LocalFile, role: Role) -> bool:
         outcomes = fetch_all(
-            [FetchRequest(url, url)],
-            sink,
+            [FetchRequest(url, url, known=here.known(url))],
+            here,
             user_agent=self.user_agent,
             limits=self.limits,
             policy=self.policy,
@@ -113,22 +137,48 @@ class _MetadataFetcher:
         )
         for outcome in outcomes:
             if not isinstance(outcome, FetchFailed):
-                sink.publish(role)
+                here.publish(role, url, outcome.validators)
+                return True
+            if outcome.is_unchanged:
                 return True
             if outcome.error.code not in _ABSENT:
                 raise PlanRefused(
-                    f"{shown(url)} could not be fetched: {outcome.error.message}. Plan again to go on: files that are "
-                    f"here are kept."
+                    f"{shown(url)} could not be fetched, or asked whether it has changed: {outcome.error.message}. "
+                    f"Plan again to go on: files that are here and have not changed are kept. To plan from what is here, "
+                    f"however old, give --metadata {self.into}"
                 )
         return False
 
 
-class _FileSink:
-    """Keeps one body under the name of its file with `.part` behind it, until `publish`."""
+class _Copy(msgspec.Struct, frozen=True):
+    """Of which version a file is a copy; lies beside it."""
+
+    url: str
+    size_bytes: int
+    validators: Validators
+
+
+class _LocalFile:
+    """One file of the folder. A new body lies under its name with `.part` behind it, until `publish`."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._part = path.with_name(path.name + ".part")
+        self._note = path.with_name(path.name + ".version.json")
+
+    def known(self, url: str) -> Validators | None:
+        """The version of the whole copy of this URL that is here; None without one."""
+        try:
+            copy = msgspec.json.decode(self._note.read_bytes(), type=_Copy)
+            is_whole = copy.url == url and self.path.stat().st_size == copy.size_bytes
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return None
+        return copy.validators if is_whole else None
+
+    def drop(self) -> None:
+        """Forget the file."""
+        self._note.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
     async def put_if_absent(self, media_id: str, body: bytes | Path) -> None:
         """Move the spooled body beside its place (same file system: a rename), or write the small one there."""
@@ -137,8 +187,8 @@ class _FileSink:
         else:
             self._part.write_bytes(body)  # at most what was kept in memory anyway
 
-    def publish(self, role: Role) -> None:
-        """Check the header, then give the file its name.
+    def publish(self, role: Role, url: str, validators: Validators | None) -> None:
+        """Check the header, give the file its name, and note its version: at no time is a note beside another body.
 
         Raises:
             PlanRefused: another header; the body is dropped, so that the next plan fetches it again.
@@ -150,4 +200,8 @@ class _FileSink:
             raise
         with self._part.open("rb") as file:
             os.fsync(file.fileno())
-        self._part.replace(self._path)
+            n_bytes = os.fstat(file.fileno()).st_size
+        self._note.unlink(missing_ok=True)
+        self._part.replace(self.path)
+        if validators is not None:
+            self._note.write_bytes(msgspec.json.encode(_Copy(url, n_bytes, validators)))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from media_assets.errors import ErrorCode
 from media_assets.ingest.fetch.answers import (
+    Validators,
     Version,
     code_of_status,
     has_foreign_encoding,
@@ -132,3 +133,16 @@ def test_range_continues_a_version_only_when_it_is_exactly_its_rest(
     location: str, headers: dict[str, str], fits: bool
 ) -> None:
     assert version(ETag='"a"').is_continued_by(location, headers, 40) is fits
+
+
+def test_a_date_is_a_validator_when_it_is_a_minute_old_and_a_tag_always() -> None:
+    young, old = "Mon, 23 Nov 2026 11:59:30 GMT", "Mon, 23 Nov 2026 11:59:00 GMT"
+    assert Validators.of("l", {"Last-Modified": young, "Date": DATE}) is None
+    assert Validators.of("l", {"Last-Modified": old}) is None
+    dated = Validators.of("l", {"Last-Modified": old, "Date": DATE})
+    assert dated is not None
+    assert dated.request_headers("l") == {"If-Modified-Since": old}
+    assert dated.request_headers("m") == {}
+    tagged = Validators.of("l", {"Last-Modified": old, "Date": DATE, "ETag": 'W/"a"'})
+    assert tagged is not None
+    assert tagged.request_headers("l") == {"If-None-Match": 'W/"a"'}

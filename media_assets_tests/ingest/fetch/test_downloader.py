@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from media_assets.errors import ErrorCode
+from media_assets.ingest.fetch.answers import Validators
 from media_assets.ingest.fetch.fetch_all import Fetched, FetchFailed, FetchRequest, fetch_all
 from media_assets_tests.ingest.fetch.hostile_server import Exchange, HostileServer, Tripwire
 from media_assets_tests.ingest.fetch.running import LOOPBACK, QUICK, MemorySink, code, failed, fetched, run
@@ -696,3 +697,76 @@ def test_proxy_of_the_environment_is_ignored(server: HostileServer, monkeypatch:
             monkeypatch.setenv(name, f"http://127.0.0.1:{wire.port}")
         assert fetched(server.url("/a"))[1] == BODY
         assert wire.n_connections == 0
+
+
+# ---- a version that is known
+
+
+def test_no_body_is_fetched_when_the_known_version_is_still_there(server: HostileServer) -> None:
+    @server.route("/a")
+    async def _(exchange: Exchange) -> None:
+        if exchange.headers.get("if-none-match") == '"v1"':
+            await exchange.reply(304)
+        else:
+            await exchange.object(BODY)
+
+    first, _ = fetched(server.url("/a?token=1"))
+    assert first.validators == Validators(server.url("/a"), '"v1"', None)
+    again = failed(FetchRequest("", server.url("/a?token=2"), known=first.validators))
+    assert again.is_unchanged
+    assert again.n_attempts == 1
+    assert not failed(server.url("/none")).is_unchanged
+    other = replace(first.validators, etag='"v0"')
+    assert fetched(FetchRequest("", server.url("/a"), known=other))[1] == BODY
+
+
+def test_a_known_version_of_another_address_is_not_asked_about(server: HostileServer) -> None:
+    @server.route("/moved")
+    async def _(exchange: Exchange) -> None:
+        assert "if-none-match" not in exchange.headers
+        await exchange.reply(302, Location="/b")
+
+    @server.route("/b")
+    async def _(exchange: Exchange) -> None:
+        is_known = "if-none-match" in exchange.headers
+        await exchange.reply(304 if is_known else 200, b"" if is_known else BODY, ETag='W/"v1"')
+
+    first, _ = fetched(server.url("/moved"))
+    assert first.validators == Validators(server.url("/b"), 'W/"v1"', None)
+    assert failed(FetchRequest("", server.url("/moved"), known=first.validators)).is_unchanged
+    elsewhere = replace(first.validators, location=server.url("/c"))
+    assert fetched(FetchRequest("", server.url("/moved"), known=elsewhere))[1] == BODY
+
+
+def test_not_modified_is_a_failure_when_nothing_was_known(server: HostileServer) -> None:
+    @server.route("/a")
+    async def _(exchange: Exchange) -> None:
+        await exchange.reply(304)
+
+    outcome = failed(server.url("/a"))
+    assert (outcome.error.code, outcome.is_unchanged) == (ErrorCode.HTTP_ERROR, False)
+
+
+def test_the_rest_of_a_body_is_asked_for_without_conditions(server: HostileServer) -> None:
+    """A changed object breaks off: its rest is that of the new version, which nobody knows yet."""
+
+    @server.route("/a")
+    async def _(exchange: Exchange) -> None:
+        is_first = exchange.headers.get("if-none-match") == '"v0"'
+        assert is_first == ("range" not in exchange.headers)
+        await exchange.object(BODY, cut_at=1000 if is_first else None)
+
+    known = Validators(server.url("/a"), '"v0"', None)
+    outcome, body = fetched(FetchRequest("", server.url("/a"), known=known))
+    assert (body, outcome.n_attempts) == (BODY, 2)
+    assert outcome.validators == replace(known, etag='"v1"')
+
+
+def test_a_part_is_refused_when_only_a_newer_version_was_asked_for(server: HostileServer) -> None:
+    @server.route("/a")
+    async def _(exchange: Exchange) -> None:
+        await exchange.reply(206, BODY[:10], ETag='"v2"', Content_Range=f"bytes 0-9/{len(BODY)}")
+
+    outcome = failed(FetchRequest("", server.url("/a"), known=Validators(server.url("/a"), '"v1"', None)))
+    assert "not asked for" in outcome.error.message
+    assert outcome.error.code is ErrorCode.HTTP_ERROR
