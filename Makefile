@@ -22,7 +22,7 @@ BASE = $(VENV)/.base-stamp
 DEV = $(VENV)/.dev-stamp
 SET_UP = PYTHON='$(PYTHON)' VENV='$(VENV)' sh .ci/environment
 
-.PHONY: help demo dev test test-services check format docs bench chaos hostile clean
+.PHONY: help demo dev test test-services check format docs bench chaos hostile mutants clean
 
 help:
 	@echo 'make demo            run the whole path on sample media, offline'
@@ -31,10 +31,11 @@ help:
 	@echo 'make test-services   the tests against real servers, on loopback'
 	@echo 'make check           format, lint, types, import direction, docs, forbidden content'
 	@echo 'make format          let ruff format the code and mend what it can'
-	@echo 'make docs            write what is generated: docs/errors.md, docs/tables.md, numbers in README.md'
+	@echo 'make docs            write what is generated: docs/errors.md, tables.md, mutants.md, numbers in README.md'
 	@echo 'make bench           measure what the README claims'
 	@echo 'make chaos           kill processes over and over, then compare the tables'
 	@echo 'make hostile         hostile files, servers and addresses through the whole path, then fuzzing'
+	@echo 'make mutants         break each promise in a copy of the source; a named test must go red each time'
 	@echo 'make clean           remove the environment and caches; lakes stay'
 	@echo
 	@echo 'Variables: PYTHON= interpreter, VENV=$(VENV), WORKERS=$(WORKERS), PORT=$(PORT), DAGSTER_HOME=,'
@@ -82,6 +83,9 @@ chaos: $(DEV)
 
 hostile: $(DEV)
 	@$(BIN)/python -m media_assets_tests.hostile $(ARGS)
+
+mutants: $(DEV)
+	@$(BIN)/python -m media_assets_tests.mutants $(ARGS)
 
 clean:
 	@if [ -f '$(VENV)/pyvenv.cfg' ]; then rm -rf '$(VENV)'; fi

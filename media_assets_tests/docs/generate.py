@@ -1,9 +1,9 @@
-"""Write what is generated, `docs/errors.md`, `docs/tables.md` and the README's numbers, or check that it is current.
+"""Write what is generated (`docs/errors.md`, `docs/tables.md`, `docs/mutants.md`, the README's numbers), or check it.
 
     python -m media_assets_tests.docs.generate [--check]
 
-Errors come from `media_assets.errors` and `error_guide`, tables from the contracts in `media_assets.tables`, numbers
-from the newest files in `benchmarks/results`.
+Errors come from `media_assets.errors` and `error_guide`, tables from the contracts in `media_assets.tables`, mutations
+from `media_assets_tests/mutants/list`, numbers from the newest files in `benchmarks/results`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from benchmarks import readme_table
 from media_assets.errors import ErrorCode
 from media_assets.tables import ALL_TABLES, TableContract
 from media_assets_tests.docs.error_guide import SECTIONS
+from media_assets_tests.mutants.mutation import Mutation, mutations
 
 ROOT = Path(__file__).resolve().parents[2]
 _GENERATED = "<!-- Generated: change the source and run `make docs`. -->\n"
@@ -150,12 +151,38 @@ def _anchor(heading: str) -> str:
     return "".join(c for c in heading.lower().replace(" ", "-") if c.isalnum() or c in "-_")
 
 
+def mutants_page() -> str:
+    """`docs/mutants.md`: every mutation with the test that it turns red, promise by promise."""
+    promised = (ROOT / "ARCHITECTURE.md").read_text("utf-8").partition("## Promises")[2]
+    by_promise: dict[str, list[Mutation]] = {}
+    for mutation in sorted(mutations(), key=lambda mutation: promised.find(f"**{mutation.promise}")):
+        by_promise.setdefault(mutation.promise, []).append(mutation)
+    lines = [
+        _GENERATED,
+        "# Mutations\n",
+        "Each row breaks a [promise](../ARCHITECTURE.md#promises) in one place of the source; the named test has to go",
+        "red. `make mutants` tries all of them; its results are in [benchmarks/results](../benchmarks/results).",
+    ]
+    for promise, of_promise in by_promise.items():
+        lines += [f"\n## {promise}\n", "| what is broken | in | turns red |", _rule_off(3)]
+        lines += [_mutation_row(mutation) for mutation in of_promise]
+    return "\n".join(lines) + "\n"
+
+
+def _mutation_row(mutation: Mutation) -> str:
+    path, _, test = mutation.test.partition("::")
+    name = test.partition("[")[0].removeprefix("test_")
+    where = mutation.file.removeprefix("media_assets/")
+    return f"| `{mutation.name}` | [{where}](../{mutation.file}) | [`{name}`](../{path}) |"
+
+
 def pages() -> dict[Path, str]:
     """Every generated page: where it lies, and what it must hold."""
     readme = ROOT / "README.md"
     return {
         ROOT / "docs" / "errors.md": errors_page(),
         ROOT / "docs" / "tables.md": tables_page(),
+        ROOT / "docs" / "mutants.md": mutants_page(),
         readme: readme_table.with_section(readme.read_text("utf-8"), readme_table.section()),
     }
 
