@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -72,6 +73,20 @@ def test_what_is_planned_is_the_same_from_a_url_in_both_layouts(fetch, tmp_path,
     assert got == list(read_open_images(tmp_path / "local", "validation"))
     assert len(got) == 12
     assert not list((tmp_path / "got").glob("*.part"))
+
+
+def test_a_file_has_its_name_only_once_it_is_on_the_disk(fetch, tmp_path, monkeypatch):
+    publish(tmp_path, is_flat=True)
+    sync, synced = os.fsync, set()
+
+    def watched(handle):
+        synced.add(os.fstat(handle).st_ino)
+        assert os.fstat(handle).st_ino not in {path.stat().st_ino for path in (tmp_path / "got").glob("*.csv")}
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    fetch()
+    assert {path.stat().st_ino for path in (tmp_path / "got").glob("*.csv")} == synced != set()
 
 
 def test_files_that_are_there_are_not_fetched_again(fetch, server, tmp_path):
