@@ -25,9 +25,11 @@ def bold(promise: str) -> str:
 
 
 @cache
-def functions_of(path: str) -> frozenset[str]:
+def functions_of(path: str) -> dict[str, set[str]]:
+    """Test function → the names of its decorators."""
     tree = ast.parse((ROOT / path).read_text("utf-8"))
-    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return {f.name: {ast.unparse(decorator).partition("(")[0] for decorator in f.decorator_list} for f in functions}
 
 
 def test_there_are_many_and_each_has_a_name_and_an_effect_of_its_own() -> None:
@@ -46,8 +48,11 @@ def test_a_mutation_breaks_the_product_in_one_place_and_names_a_test(mutation: M
     assert mutation.file.startswith("media_assets/"), "the product is broken, never a test"
     mutated = mutation.applied_to(source_of(mutation))
     assert ast.dump(ast.parse(mutated)) != ast.dump(ast.parse(source_of(mutation)))
-    path, _, function = mutation.test.partition("::")
-    assert function.partition("[")[0] in functions_of(path), f"{path} has no {function}"
+    path, _, case = mutation.test.partition("::")
+    function = case.partition("[")[0]
+    assert function in functions_of(path), f"{path} has no {function}"
+    decorators = functions_of(path)[function]
+    assert "given" not in decorators or "example" in decorators, "what is found by chance is missed by chance"
 
 
 def test_no_mutant_uses_a_name_that_is_not_there(tmp_path: Path) -> None:
