@@ -22,7 +22,7 @@ BASE = $(VENV)/.base-stamp
 DEV = $(VENV)/.dev-stamp
 SET_UP = PYTHON='$(PYTHON)' VENV='$(VENV)' sh .ci/environment
 
-.PHONY: help demo dev test test-services check format docs bench chaos hostile audit clean
+.PHONY: help demo dev test test-services check format docs bench chaos hostile audit mutants clean
 
 help:
 	@echo 'make demo            run the whole path on sample media, offline'
@@ -35,6 +35,7 @@ help:
 	@echo 'make bench           measure what the README claims'
 	@echo 'make chaos           kill, starve, damage, feed hostile files and fuzz, then compare the tables'
 	@echo 'make hostile         of these, the hostile files and servers and the fuzzing alone'
+	@echo 'make mutants         break each promise in a copy of the source; a named test must go red each time'
 	@echo 'make audit           known problems of dependencies, in a stored database: ARGS="--database all.zip"'
 	@echo 'make clean           remove the environment and caches; lakes stay'
 	@echo
@@ -81,6 +82,9 @@ hostile: $(DEV)
 
 audit: $(DEV)
 	@$(BIN)/python -m media_assets_tests.supply.audit $(ARGS)
+
+mutants: $(DEV)
+	@$(BIN)/python -m media_assets_tests.mutants $(ARGS)
 
 clean:
 	@if [ -f '$(VENV)/pyvenv.cfg' ]; then rm -rf '$(VENV)'; fi

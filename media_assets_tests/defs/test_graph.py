@@ -13,6 +13,7 @@ from media_assets.defs.partitions import MANIFEST_KEY, PartitionRegistry
 from media_assets.defs.resources import Settings
 from media_assets.defs.runs import Launcher
 from media_assets.errors import SetupError
+from media_assets.lake.crash_points import watch_crash_points
 from media_assets.tables import ALL_TABLES
 from media_assets_tests.shelf import Shelf
 
@@ -155,3 +156,19 @@ def test_registering_twice_changes_nothing(instance: dg.DagsterInstance) -> None
     registry.register("a.0001", 3, {"source": "test"})
     assert registry.registered() == {"a.0001"}
     assert set(instance.get_materialized_partitions(MANIFEST_KEY)) == {"a.0001"}
+
+
+def test_a_batch_becomes_a_partition_last_since_automation_may_run_it_at_once(instance: dg.DagsterInstance) -> None:
+    def die_before_the_partition(point: str) -> None:
+        if point == "before partition":
+            raise KeyboardInterrupt
+
+    registry = PartitionRegistry(instance)
+    watch_crash_points(die_before_the_partition)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            registry.register("a.0001", 3, {"source": "test"})
+    finally:
+        watch_crash_points()
+    assert set(instance.get_materialized_partitions(MANIFEST_KEY)) == {"a.0001"}
+    assert registry.registered() == set()

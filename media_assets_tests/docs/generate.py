@@ -3,8 +3,8 @@
     python -m media_assets_tests.docs.generate [--check]
 
 Errors come from `media_assets.errors` and `error_guide`, tables from the contracts in `media_assets.tables`,
-settings from `media_assets.defs.settings`, numbers from the newest files in `benchmarks/results`, dependencies from
-`constraints.txt` and what is installed (`media_assets_tests/supply`).
+settings from `media_assets.defs.settings`, mutations from `media_assets_tests/mutants/list`, numbers from the newest
+files in `benchmarks/results`, dependencies from `constraints.txt` and what is installed (`media_assets_tests/supply`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from media_assets.defs.settings import SETTINGS, Setting
 from media_assets.errors import ErrorCode
 from media_assets.tables import ALL_TABLES, TableContract
 from media_assets_tests.docs.error_guide import SECTIONS, STORE_CODES
+from media_assets_tests.mutants.mutation import Mutation, mutations
 from media_assets_tests.supply import record
 from media_assets_tests.supply.page import dependencies_page
 
@@ -202,6 +203,31 @@ def _anchor(heading: str) -> str:
     return "".join(c for c in heading.lower().replace(" ", "-") if c.isalnum() or c in "-_")
 
 
+def mutants_page() -> str:
+    """`docs/mutants.md`: every mutation with the test that it turns red, promise by promise."""
+    promised = (ROOT / "ARCHITECTURE.md").read_text("utf-8").partition("## Promises")[2]
+    by_promise: dict[str, list[Mutation]] = {}
+    for mutation in sorted(mutations(), key=lambda mutation: promised.find(f"**{mutation.promise}")):
+        by_promise.setdefault(mutation.promise, []).append(mutation)
+    lines = [
+        _GENERATED,
+        "# Mutations\n",
+        "Each row breaks a [promise](../ARCHITECTURE.md#promises) in one place of the source; the named test has to go",
+        "red. `make mutants` tries all of them; its results are in [benchmarks/results](../benchmarks/results).",
+    ]
+    for promise, of_promise in by_promise.items():
+        lines += [f"\n## {promise}\n", "| what is broken | in | turns red |", _rule_off(3)]
+        lines += [_mutation_row(mutation) for mutation in of_promise]
+    return "\n".join(lines) + "\n"
+
+
+def _mutation_row(mutation: Mutation) -> str:
+    path, _, test = mutation.test.partition("::")
+    name = test.partition("[")[0].removeprefix("test_")
+    where = mutation.file.removeprefix("media_assets/")
+    return f"| `{mutation.name}` | [{where}](../{mutation.file}) | [`{name}`](../{path}) |"
+
+
 def pages() -> dict[Path, str]:
     """Every generated page: where it lies, and what it must hold."""
     readme = ROOT / "README.md"
@@ -212,6 +238,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "configuration.md": configuration_page(),
         ROOT / "docs" / "errors.md": errors_page(),
         ROOT / "docs" / "tables.md": tables_page(),
+        ROOT / "docs" / "mutants.md": mutants_page(),
         readme: readme_table.with_section(readme.read_text("utf-8"), readme_table.section()),
     }
 

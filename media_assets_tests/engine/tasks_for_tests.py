@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import resource
@@ -185,7 +186,9 @@ def _limits(data: bytes, argument: str) -> Answer:
     kinds = ("AS", "CORE", "FSIZE", "NOFILE", "CPU")
     found = {kind: resource.getrlimit(getattr(resource, f"RLIMIT_{kind}"))[0] for kind in kinds}
     status = Path("/proc/self/status").read_text() if argument else ""
-    return Answer(repr(found | {"cwd": str(Path.cwd()), "sid": os.getsid(0) == os.getpid()}) + status)
+    no_new_privileges = ctypes.CDLL(None).prctl(39, 0, 0, 0, 0)  # PR_GET_NO_NEW_PRIVS
+    here = {"cwd": str(Path.cwd()), "sid": os.getsid(0) == os.getpid(), "no_new_privileges": no_new_privileges}
+    return Answer(repr(found | here) + status)
 
 
 def _tried(action: Callable[[], object]) -> Answer:

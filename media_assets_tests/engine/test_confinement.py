@@ -56,6 +56,7 @@ def test_resources_limited() -> None:
     assert 5 <= found["CPU"] <= 8
     assert found["cwd"] == "/"
     assert found["sid"] is True
+    assert found["no_new_privileges"] == 1
 
 
 @needs_landlock

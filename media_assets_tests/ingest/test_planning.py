@@ -180,6 +180,14 @@ def test_a_plan_is_that_of_an_unharmed_run_after_a_crash_at_any_step(lake, tmp_p
     assert lake.scan(ITEM_STATUS).select("item_key", "message").collect().rows() == [("list.csv:9", "bad")]
 
 
+def test_a_batch_is_registered_only_once_its_rows_are_there(lake):
+    """Automation may run it in the same moment."""
+    registry, n_rows = Registry(), []
+    registry.before_event = lambda batch_id: n_rows.append(manifest(lake).filter(batch_id=batch_id).height)
+    plan(lake, registry, items(25))
+    assert n_rows == [10, 10, 5]
+
+
 def test_an_unregistered_batch_is_registered_though_nothing_is_new(lake):
     registry = Registry()
     plan(lake, registry, items(25))

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -339,3 +340,16 @@ def test_a_table_is_there_when_a_rival_creates_it_in_the_same_moment(
 
     monkeypatch.setattr("media_assets.lake.delta.write_deltalake", overtaken)
     assert lake.ensure(MANIFEST).version() == 0
+
+
+def test_a_rivals_first_batch_stays_when_it_was_written_while_we_create_the_table(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(*arguments: Any, **named: Any) -> None:
+        monkeypatch.undo()
+        plan(lake, "rival", ["1"])
+        write_deltalake(*arguments, **named)
+
+    monkeypatch.setattr("media_assets.lake.delta.write_deltalake", overtaken)
+    lake.ensure(MANIFEST)
+    assert planned(lake) == [("rival", "1")]

@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from media_assets.errors import ContractBroken, NotMaterialized, Outage, ReconciliationBroken
+from media_assets.errors import ContractBroken, ErrorCode, NotMaterialized, Outage, ReconciliationBroken
 from media_assets.lake.delta import Provenance
 from media_assets.media.tensors import TensorSpec
 from media_assets.stages import assemble, images, rows
 from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS, Stage
+from media_assets.stages.workbench import ReadOptions
 from media_assets.tables import ALL_TABLES, FRAMES_IMAGES, ITEM_STATUS, RAW_MEDIA, TENSORS_IMAGES
 from media_assets_tests.equality import missing_blobs, tables_of
 from media_assets_tests.media.pictures import make_jpeg
@@ -51,6 +52,21 @@ def test_every_item_has_one_status_and_its_rows_when_a_batch_is_read(case: Case,
     assert missing_blobs(lake, case.bench.blobs) == set()
     assert all(finding.passed for finding in report.findings)
     assert report.stages["raw/media"].codes == {"truncated": 1, "not_found": 1}
+
+
+def test_every_status_names_its_run_its_code_and_its_bytes(case: Case) -> None:
+    case.run()
+    case.run([TENSORS])
+    versions = images.code_versions(IMAGE_STAGES, case.options)
+    media = dict(case.bench.lake.scan(RAW_MEDIA).select("item_key", "media_id").collect().iter_rows())
+    statuses = case.bench.lake.scan(ITEM_STATUS, {"batch_id": [BATCH]}).collect()
+    for row in statuses.iter_rows(named=True):
+        assert row["run_id"] == ("run-2" if row["stage"] == TENSORS.name else "run-1")
+        assert row["code_version"] == versions[row["stage"]]
+        assert row["is_retryable"] == (ErrorCode(row["error_code"]).is_retryable if row["error_code"] else None)
+        if row["stage"] == RAW.name and row["status"] == "accepted":
+            assert row["blob"] == media[row["item_key"]]
+    assert set(statuses["error_code"]) == {None, "truncated", "not_found"}
 
 
 def test_every_item_is_fetched_once_and_opened_once_when_a_batch_is_read(case: Case, shelf: Shelf) -> None:
@@ -243,6 +259,19 @@ def test_a_replay_touches_only_what_failed_and_ends_like_a_clean_run(make_case: 
     assert shelf.n_hits == n_hits + 2
     clean.run()
     assert tables_of(case.bench.lake) == tables_of(clean.bench.lake)
+
+
+def test_a_replay_makes_the_rest_anew_when_other_code_made_it(case: Case, shelf: Shelf) -> None:
+    case.run()
+    shelf.is_down = True  # what is made anew is made from the blobs
+    larger = TensorSpec(size=(48, 48), resize_shorter_px=50)
+    case.run(retry=["cut.jpg"], specs=(SMALL, larger), outage_share=1.0)
+    counts = dict(case.bench.lake.scan(TENSORS_IMAGES).group_by("spec").len().collect().iter_rows())
+    assert counts == {SMALL.name: 5, larger.name: 5}
+    status = case.bench.lake.scan(ITEM_STATUS, {"stage": [TENSORS.name]}).collect()
+    assert set(status["code_version"]) == {
+        images.code_versions([TENSORS], ReadOptions(specs=(SMALL, larger)))[TENSORS.name]
+    }
 
 
 def test_a_repeat_gives_way_when_its_earlier_twin_is_replayed(make_case: MakeCase, shelf: Shelf) -> None:

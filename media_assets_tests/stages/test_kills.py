@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 
 from media_assets.defs.runs import done_batches
+from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.delta import Provenance
 from media_assets.lake.journal import FetchJournal
 from media_assets.lake.publications import Publications
@@ -107,6 +108,31 @@ def test_a_stage_alone_does_not_end_what_a_run_of_all_stages_began(
     assert done_batches(case.bench.lake, [TENSORS]) == set(), "raw/media is still half published"
     case.run()
     assert done_batches(case.bench.lake, IMAGE_STAGES) == {BATCH}
+
+
+def test_a_batch_is_marked_anew_before_each_commit_when_a_rival_takes_its_mark_away(
+    make_case: Callable[[str], Case],
+) -> None:
+    """A rival that ends in between takes our mark for one that was cut short, and ends it together with its own."""
+    case = make_case("lake")
+    case.run()
+    publications = Publications.of(case.bench.lake.location)
+
+    def overtaken_then_killed(point: str) -> None:
+        if point == "after raw/media":
+            with publications.under_way(BATCH, [stage.name for stage in IMAGE_STAGES]):
+                pass
+            assert publications.unfinished() == set()
+        if point == "before ingest/item_status":
+            raise KeyboardInterrupt
+
+    watch_crash_points(overtaken_then_killed)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            case.run()
+    finally:
+        watch_crash_points()
+    assert done_batches(case.bench.lake, IMAGE_STAGES) == set()
 
 
 def test_rows_that_are_gone_are_made_again_when_a_refetch_is_killed(

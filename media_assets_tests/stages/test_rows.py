@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from types import SimpleNamespace
+
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from media_assets.stages.rows import settle_duplicates
@@ -11,6 +13,7 @@ ITEMS = st.lists(st.sampled_from("abcdef"), max_size=20)
 
 
 @given(ITEMS, st.randoms())
+@example(["same", "same"], SimpleNamespace(shuffle=list.reverse))
 def test_duplicates_do_not_depend_on_the_order_of_arrival(media: list[str], random: object) -> None:
     items = [(position, f"item-{position}", media_id) for position, media_id in enumerate(media)]
     shuffled = list(items)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +22,7 @@ from media_assets.ingest.fetch.answers import Validators
 from media_assets.ingest.fetch.fetch_all import Fetched, FetchFailed, FetchRequest, fetch_all
 from media_assets_tests.ingest.fetch.hostile_server import Exchange, HostileServer, Tripwire
 from media_assets_tests.ingest.fetch.running import LOOPBACK, QUICK, MemorySink, code, failed, fetched, run
+from media_assets_tests.ingest.fetch.test_tripwire import ScriptedResolver
 
 BODY = bytes(range(256)) * 1_000
 OTHER = bytes(reversed(BODY))
@@ -446,6 +453,51 @@ def test_tls_fails_at_once_when_the_server_speaks_plain_http(server: HostileServ
     assert (found.error.code, found.n_attempts) == (ErrorCode.TLS_FAILED, 1)
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_tls_fails_when_nobody_vouches_for_the_certificate(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "1",
+    ]
+    made += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+    subprocess.run(made, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    heard = []
+
+    def listen(listener: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+            heard.append(connection.recv(1))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=listen, args=[listener])
+        thread.start()
+        assert code(f"https://127.0.0.1:{listener.getsockname()[1]}/") is ErrorCode.TLS_FAILED
+        thread.join()
+    assert not any(heard), "nothing is asked of whoever answers there"
+
+
+def test_no_cookie_is_carried_from_one_item_to_the_next(server: HostileServer) -> None:
+    @server.route("/a")
+    async def _(exchange: Exchange) -> None:
+        await exchange.reply(200, BODY, **{"Set-Cookie": "visitor=7; Path=/"})
+
+    url = server.url("/a").replace(server.host, "photos.example")
+    names = ScriptedResolver([server.host])
+    for _ in range(2):
+        run([url, url], resolver=lambda: names, limits=replace(QUICK, n_connections=1))
+    assert [exchange.headers.get("cookie") for exchange in server.seen] == [None] * 4
+
+
 def test_name_does_not_resolve_when_it_is_invalid() -> None:
     found = failed("http://no-such-host.invalid/a")
     assert (found.error.code, found.n_attempts) == (ErrorCode.DNS_FAILED, 4)
@@ -685,6 +737,11 @@ def test_proxy_gets_every_request_when_one_is_configured(server: HostileServer) 
         assert isinstance(outcome, FetchFailed)
         assert outcome.error.code is ErrorCode.ADDRESS_REFUSED
     assert server.n_connections == 1
+
+
+def test_proxy_itself_is_not_asked_for_even_when_its_network_is_open(server: HostileServer) -> None:
+    assert code(server.url("/admin"), proxy=server.url(""), policy=LOOPBACK) is ErrorCode.ADDRESS_REFUSED
+    assert server.n_connections == 0
 
 
 def test_proxy_of_the_environment_is_ignored(server: HostileServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,20 @@ def test_what_is_planned_is_the_same_from_a_url_in_both_layouts(fetch, tmp_path,
     assert not list((tmp_path / "got").rglob("*.part"))
 
 
+def test_a_file_has_its_name_only_once_it_is_on_the_disk(fetch, tmp_path, monkeypatch):
+    publish(tmp_path, is_flat=True)
+    sync, synced = os.fsync, set()
+
+    def watched(handle):
+        synced.add(os.fstat(handle).st_ino)
+        assert os.fstat(handle).st_ino not in {path.stat().st_ino for path in (tmp_path / "got").glob("*.csv")}
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    fetch()
+    assert {path.stat().st_ino for path in (tmp_path / "got").glob("*.csv")} == synced != set()
+
+
 @pytest.mark.parametrize("is_flat", [True, False])
 def test_files_that_have_not_changed_are_asked_for_and_not_sent_again(fetch, server, tmp_path, is_flat):
     publish(tmp_path, is_flat=is_flat)
