@@ -144,8 +144,8 @@ class _MetadataFetcher:
             if outcome.error.code not in _ABSENT:
                 raise PlanRefused(
                     f"{shown(url)} could not be fetched, or asked whether it has changed: {outcome.error.message}. "
-                    f"Plan again to go on: files that are here and have not changed are kept. To plan from what is here, "
-                    f"however old, give --metadata {self.into}"
+                    f"Plan again to go on: files that are here and have not changed are kept. To plan from what is "
+                    f"here, however old, give --metadata {self.into}"
                 )
         return False
 

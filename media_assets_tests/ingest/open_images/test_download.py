@@ -105,12 +105,12 @@ def test_a_file_has_its_name_only_once_it_is_on_the_disk(fetch, tmp_path, monkey
 
     def watched(handle):
         synced.add(os.fstat(handle).st_ino)
-        assert os.fstat(handle).st_ino not in {path.stat().st_ino for path in (tmp_path / "got").glob("*.csv")}
+        assert os.fstat(handle).st_ino not in {path.stat().st_ino for path in (tmp_path / "got").rglob("*.csv")}
         sync(handle)
 
     monkeypatch.setattr(os, "fsync", watched)
     fetch()
-    assert {path.stat().st_ino for path in (tmp_path / "got").glob("*.csv")} == synced != set()
+    assert {path.stat().st_ino for path in (tmp_path / "got").rglob("*.csv")} == synced != set()
 
 
 @pytest.mark.parametrize("is_flat", [True, False])
