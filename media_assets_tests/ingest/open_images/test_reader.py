@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from media_assets.errors import PlanRefused
 from media_assets.ingest.open_images.layout import find_files
-from media_assets.ingest.open_images.reader import missing_files, read_image_ids, read_open_images
+from media_assets.ingest.open_images.reader import missing_files, read_open_images
 from media_assets.ingest.planned import PlannedItem, RejectedRow
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
@@ -307,17 +307,6 @@ def test_the_plan_is_refused_when_the_template_cannot_name_images(tmp_path, temp
 def test_the_plan_is_refused_when_there_is_no_such_split(tmp_path):
     with pytest.raises(PlanRefused, match="train, validation, test"):
         read_open_images(tmp_path, "dev")
-
-
-def test_lines_of_the_datasets_own_downloader_are_taken(tmp_path):
-    path = tmp_path / "ids.txt"
-    path.write_text("validation/0001eeaf4aed83f9\ntest/0001eeaf4aed83f9.jpg\n\n../0001eeaf4aed83f9\ntrain/12\n")
-    items, rejected = split_up(read_image_ids(path, "file:///d/{split}/{image_id}.jpg"))
-    assert [item.uri for item in items] == [
-        "file:///d/validation/0001eeaf4aed83f9.jpg",
-        "file:///d/test/0001eeaf4aed83f9.jpg",
-    ]
-    assert [r.row_key for r in rejected] == ["ids.txt:4", "ids.txt:5"]
 
 
 def test_nothing_is_left_behind_when_reading_stops_early(tmp_path):
