@@ -178,9 +178,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     for variant in options.variants:
         dtype, layout = variant.split()
         normalization = None if dtype == "uint8" else "imagenet"
-        reader = TensorReader(
-            made.lake, layout=layout, dtype=dtype, normalization=normalization, include_unfinished=True
-        )
+        reader = TensorReader(made.lake, layout=layout, dtype=dtype, normalization=normalization)
         assert not reader.n_fallback_files, "every file is mapped"
         _require_equal(reader, made, variant)
         found = pairs(table_pass(reader, options.size), raw_pass(made.raw, options.size, variant), options.pairs)

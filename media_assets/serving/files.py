@@ -1,14 +1,13 @@
-"""One version of `tensors/images` as files, and what the rows of a file are.
+"""Which files hold the tensors of one table version, and what their rows are.
 
-Not here: which files those are (`opening.py`), where values lie in a file (`mapped.py`), or what a training loop sees
-of them (`tensors.py`).
+Files come from the Delta log, never from a glob. Not here: where values lie in a file (`mapped.py`), or what
+a training loop sees of them (`tensors.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.fs as pa_fs
 import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 from deltalake.fs import DeltaStorageHandler
 
-from media_assets.errors import ContractBroken, MediaAssetsError
-from media_assets.lake.damage import damaged
+from media_assets.errors import ContractBroken, LakeUnfit, NotMaterialized
 from media_assets.lake.delta import Lake
+from media_assets.lake.location import LakeLocation
 from media_assets.serving.mapped import NotMappedError, Starts, ValueBuffer, value_starts
 from media_assets.tables import TENSORS_IMAGES
 
@@ -32,6 +33,10 @@ FrameKeys = npt.NDArray[np.uint64]
 TENSOR = "tensor"
 _HEX = re.compile("[0-9a-f]*")
 _FORM_COLUMNS = ["spec", "shape", "layout", "dtype", "scale", "mean", "std"]
+_REFUSED_FEATURES = {
+    "deletionVectors": "rows deleted without rewriting their file",
+    "columnMapping": "columns stored under other names",
+}
 
 
 @dataclass(frozen=True)
@@ -91,12 +96,6 @@ class TensorTable:
     lake: Lake
     version: int
     files: tuple[DataFile, ...]
-    left_out: tuple[str, ...] = ()  # batches that are not done
-
-    @property
-    def batch_ids(self) -> list[str]:
-        """The batches that have files here, sorted."""
-        return sorted({file.batch_id for file in self.files})
 
     def local_path(self, file: DataFile) -> Path | None:
         """Where the file lies on this machine; None in an object store."""
@@ -104,39 +103,12 @@ class TensorTable:
             return None
         return Path(self.lake.uri(TENSORS_IMAGES), file.path)
 
-    @contextmanager
-    def open(self, file: DataFile) -> Iterator[pq.ParquetFile]:
-        """The file, opened for decoding, for the time of a `with` block.
-
-        Raises:
-            TableDamaged: the file is gone or is no Parquet file (any more), found here or inside the block.
-        """
-        try:
-            with self._opened(file) as parquet:
-                yield parquet
-        except (pa.ArrowException, OSError) as error:
-            if not self._is_damage(error):
-                raise
-            told = str(error).partition("\n")[0][:300]
-            found = f"its file {file.path} cannot be read ({type(error).__name__}: {told})"
-            raise damaged(self.lake.location, TENSORS_IMAGES, found) from error
-
-    def _opened(self, file: DataFile) -> pq.ParquetFile:
+    def open(self, file: DataFile) -> pq.ParquetFile:
+        """The file, opened for decoding; the caller closes it."""
         if (path := self.local_path(file)) is not None:
             return pq.ParquetFile(path, memory_map=True)
         handler = DeltaStorageHandler(self.lake.uri(TENSORS_IMAGES), self.lake.storage_options)
         return pq.ParquetFile(file.path, filesystem=pa_fs.PyFileSystem(handler))
-
-    def _is_damage(self, error: Exception) -> bool:
-        """Whether the file is to blame: the system's own errors name a number, a store's may be those of the network.
-
-        Arrow reports some broken pages as an OSError without a number.
-        """
-        if isinstance(error, (MediaAssetsError, MemoryError)):
-            return False
-        if not isinstance(error, OSError) or isinstance(error, FileNotFoundError):
-            return True
-        return error.errno is None and self.lake.location.is_local
 
     def mapped(self, file: DataFile, metadata: pq.FileMetaData, rows: FileRows) -> tuple[ValueBuffer, Starts]:
         """The file's values where they lie, and the start of each in row order.
@@ -158,6 +130,34 @@ class TensorTable:
             with self.open(file) as parquet:
                 found.update(parquet.read(columns=["spec"], use_threads=False).column(0).unique().to_pylist())
         return sorted(found)
+
+
+def lake_of(lake: Lake | str | Path) -> Lake:
+    """The lake itself, or the one at this folder or URL."""
+    return lake if isinstance(lake, Lake) else Lake(LakeLocation(str(lake)))
+
+
+def open_table(lake: Lake, batches: Sequence[str] | None = None, version: int | None = None) -> TensorTable:
+    """The files of one version (None: the newest) and of some batches (None: all), ordered by batch and path.
+
+    Raises:
+        NotMaterialized: the table or the version does not exist.
+        LakeUnfit: the table uses a Delta feature with which files alone do not say what the rows are.
+    """
+    if (table := lake.table(TENSORS_IMAGES)) is None:
+        raise NotMaterialized(
+            f"Expected tensors in {lake.location.root}, found no table: materialize tensors/images first."
+        )
+    if version is not None:
+        _load_version(table, version)
+    _refuse_features(table)
+    actions = pa.table(table.get_add_actions(flatten=True))
+    if not actions.num_rows:
+        return TensorTable(lake, table.version(), ())
+    pairs = zip(actions["partition.batch_id"].to_pylist(), actions["path"].to_pylist(), strict=True)
+    wanted = None if batches is None else set(batches)
+    files = [DataFile(path, batch) for batch, path in sorted(pairs) if wanted is None or batch in wanted]
+    return TensorTable(lake, table.version(), tuple(files))
 
 
 def read_rows(parquet: pq.ParquetFile) -> FileRows:
@@ -198,6 +198,35 @@ def _forms(frame: pl.DataFrame) -> tuple[npt.NDArray[np.int64], tuple[Form, ...]
 def _form(row: tuple[Any, ...]) -> Form:
     spec, shape, layout, dtype, scale, mean, std = row
     return Form(spec, tuple(shape), layout, dtype, scale, tuple(mean), tuple(std))
+
+
+def _load_version(table: DeltaTable, version: int) -> None:
+    newest = table.version()
+    try:
+        table.load_as_version(version)
+    except DeltaError as error:
+        raise NotMaterialized(
+            f"Expected version {version} of tensors/images, found versions up to {newest}: {error}"
+        ) from error
+
+
+def _refuse_features(table: DeltaTable) -> None:
+    features = set(table.protocol().reader_features or [])
+    for feature in sorted(features & set(_REFUSED_FEATURES)):
+        if feature == "deletionVectors" and not _has_deletion_vectors(table):
+            continue
+        raise LakeUnfit(
+            f"tensors/images uses the Delta feature {feature} ({_REFUSED_FEATURES[feature]}): expected plain "
+            f"files, whose rows are the table's rows. Rewrite the files (REORG ... APPLY (PURGE), or "
+            f"materialize again)."
+        )
+
+
+def _has_deletion_vectors(table: DeltaTable) -> bool:
+    try:
+        return any(batch.num_rows for batch in table.deletion_vectors())
+    except DeltaError:
+        return True  # one that cannot be read is one all the same
 
 
 def require_one_recipe(forms: Sequence[Form], spec: str) -> Form:

@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypedDict
 
 import numpy as np
 
-from media_assets.serving.numbers import Numbers
-
-
-class OrderOptions(TypedDict, total=False):
-    """The choices of one pass over the samples, as keywords; each has the default of `MiniBatchOrder`."""
-
-    shuffle: bool
-    seed: int
-    epoch: int
-    drop_last: bool
-    rank: int
-    world_size: int
+from media_assets.serving.rows import Numbers
 
 
 @dataclass
@@ -27,17 +15,7 @@ class MiniBatchOrder:
     """The numbers of one mini-batch after the other; what a torch `DataLoader` takes as its `sampler`.
 
     It is drawn in the loader's own process and says what its workers read, so that neither their number nor their speed
-    changes anything.
-
-    Args:
-        n_samples: samples there are.
-        size: samples in a mini-batch; the last one may be smaller.
-        shuffle: an order drawn from (seed, epoch): the same on every machine. Otherwise by number.
-        seed: at least 0.
-        epoch: at least 0; another number, another order.
-        drop_last: only whole mini-batches, and the same number of them on every rank.
-        rank: this process's share, from 0; the shares are disjoint and together hold every sample.
-        world_size: processes that share the pass.
+    changes anything. Arguments: as `TensorReader.mini_batches`.
 
     Raises:
         ValueError: a number out of range.

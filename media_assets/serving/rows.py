@@ -26,9 +26,9 @@ from media_assets.serving.files import (
     require_one_recipe,
 )
 from media_assets.serving.mapped import NotMappedError, Starts, ValueBuffer, spilled
-from media_assets.serving.numbers import Numbers
 
 Bytes = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.int64]
 _NOTHING: Bytes = np.empty(0, np.uint8)
 
 
@@ -63,7 +63,6 @@ class TensorRows:
         self.form = require_one_recipe(forms, spec)
         self.shapes = [form.shape for form in forms]
         self._sizes = np.array([form.n_bytes for form in forms], np.int64)
-        self.batches = sorted({file.batch_id for file in self._files})
         self._batch_of_file = np.array([file.batch_id for file in self._files])
         self._sort(parts, {form: number for number, form in enumerate(forms)})
 

@@ -23,12 +23,13 @@ from media_assets.serving.files import (
     FileRows,
     Form,
     TensorTable,
+    lake_of,
+    open_table,
     read_rows,
     require_one_recipe,
 )
 from media_assets.serving.mapped import NotMappedError, decoded_values
 from media_assets.serving.normalization import MeanStd, unit_range
-from media_assets.serving.opening import lake_of, open_table
 from media_assets.tables import TENSORS_STATISTICS
 
 _ROWS_MAPPED = 256
@@ -41,7 +42,6 @@ def measure_statistics(
     *,
     normalizations: Mapping[str, MeanStd] | None = None,
     version: int | None = None,
-    include_unfinished: bool = False,
 ) -> pl.DataFrame:
     """Mean, deviation and histogram of each channel of every spec: the rows of `tensors/statistics`.
 
@@ -53,16 +53,14 @@ def measure_statistics(
         normalizations: spec name to the (mean, std) with which its floats were stored; only needed for float
             specs whose name does not end in a preset.
         version: version of `tensors/images`; None for the newest.
-        include_unfinished: also batches that are not done; by default they are left out, with a warning.
 
     Raises:
-        NotMaterialized: `tensors/images` or that version does not exist, or a batch asked for is not done.
-        TableDamaged: a file of the table is missing, cut short or cannot be read.
+        NotMaterialized: `tensors/images` or that version does not exist.
         ContractBroken: tensors of one spec are stored in different ways, or are not what their row says.
         ValueError: floats whose normalization is not known.
     """
     counters: dict[str, _Counter] = {}
-    table = open_table(lake_of(lake), batches, version, include_unfinished=include_unfinished)
+    table = open_table(lake_of(lake), batches, version)
     for file in table.files:
         for form, stored in _tensors(table, file):
             counter = counters.get(form.spec)

@@ -7,28 +7,50 @@ Their order depends on the rows, the seed and the epoch alone (`order.py`). Not 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack, cast, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from media_assets.errors import NotMaterialized
+from media_assets.errors import NotMaterialized, SetupError
 from media_assets.lake.delta import Lake
-from media_assets.serving.files import TensorTable
-from media_assets.serving.finished import told
-from media_assets.serving.mini_batch import MiniBatch
+from media_assets.serving.files import TensorTable, lake_of, open_table
 from media_assets.serving.normalization import MEASURED, MeanStd, Normalization, coefficients, resolved
-from media_assets.serving.numbers import Index, Numbers, numbers_of, single_number
-from media_assets.serving.opening import lake_of, open_table
-from media_assets.serving.order import MiniBatchOrder, OrderOptions
+from media_assets.serving.order import MiniBatchOrder
 from media_assets.serving.placing import Layout, Output, Place, copy_bytes, laid_out, placer
-from media_assets.serving.rows import index_rows
+from media_assets.serving.rows import Numbers, index_rows
 
-__all__ = ["MiniBatch", "TensorReader"]
+
+@dataclass(frozen=True)
+class MiniBatch:
+    """Some samples: `x[i]` is sample `numbers[i]`, frame `frame_ids[i]` of ingest batch `batch_ids[i]`.
+
+    `x` has the reader's type and shape (n, 3, h, w) for `nchw`, (n, h, w, 3) for `nhwc`; channels R, G, B.
+    """
+
+    numbers: Numbers
+    frame_ids: npt.NDArray[np.str_]
+    batch_ids: npt.NDArray[np.str_]
+    x: npt.NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def as_torch(self) -> Any:
+        """`x` as a torch tensor on the same memory.
+
+        Raises:
+            SetupError: torch is not installed.
+        """
+        try:
+            torch = importlib.import_module("torch")
+        except ImportError as error:
+            raise SetupError("as_torch() needs torch, which is not installed: pip install torch, or use x.") from error
+        return torch.from_numpy(self.x)
 
 
 class TensorReader:
@@ -52,13 +74,10 @@ class TensorReader:
             where the spec's name ends in the preset that they were stored with.
         dtype: `float32` or `float16` (normalized), or `uint8` (as stored, not normalized).
         version: version of the Delta table; None for the newest.
-        include_unfinished: also batches that are not done: without statuses in `ingest/item_status`, or being
-            published, now or by a process that died. By default they are left out, with a warning that names them.
         scratch: folder for decoding files that cannot be mapped; None for the system's temporary folder.
 
     Raises:
-        NotMaterialized: no table, version, spec, batch or statistics of that name, or a batch asked for is not done.
-        TableDamaged: a file of the table is missing, cut short or cannot be read.
+        NotMaterialized: no table, version, spec, batch or statistics of that name.
         LakeUnfit: the table uses deletion vectors or column mapping.
         ContractBroken: rows of the spec disagree on how they are stored, or a frame is there twice.
         ValueError: an argument outside its values, or `spec` left out with several to choose from.
@@ -74,14 +93,13 @@ class TensorReader:
         normalization: Normalization = None,
         dtype: Output = "float32",
         version: int | None = None,
-        include_unfinished: bool = False,
         scratch: Path | None = None,
     ) -> None:
         _require_choice("layout", layout, get_args(Layout))
         _require_choice("dtype", dtype, get_args(Output))
         if dtype == "uint8" and normalization is not None:
             raise ValueError(f"dtype='uint8' gives the stored values: expected no normalization, got {normalization!r}")
-        table = open_table(lake_of(lake), batches, version, include_unfinished=include_unfinished)
+        table = open_table(lake_of(lake), batches, version)
         self.spec = spec or _only_spec(table)
         self.version = table.version
         self.layout, self.dtype = layout, dtype
@@ -91,25 +109,13 @@ class TensorReader:
         self._factors = coefficients(self._rows.form, normalization, self.normalization)
         self._place = self._placer(self._rows.shapes[0])
         kept = self.normalization if normalization == MEASURED else normalization
-        # Another process has to see these very batches, whatever is done or undone by then.
-        pinned = self._rows.batches if batches is not None or table.left_out else None
-        self._arguments: dict[str, Any] = {
-            "lake": table.lake,
-            "spec": self.spec,
-            "batches": pinned,
-            "layout": layout,
-            "normalization": kept,
-            "dtype": dtype,
-            "version": table.version,
-            "include_unfinished": True,
-            "scratch": scratch,
-        }
+        self._arguments = (table.lake, self.spec, batches, layout, kept, dtype, table.version, scratch)
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), **self._arguments), ()
+        return _reopened, self._arguments
 
     @property
     def frame_ids(self) -> npt.NDArray[np.str_]:
@@ -131,33 +137,63 @@ class TensorReader:
         """Files that are decoded first: not local, or rewritten in another layout."""
         return self._rows.n_fallback_files
 
-    def __getitem__(self, key: int | np.integer[Any] | Index) -> npt.NDArray[Any]:
-        """One sample for a number, a stack of them for a slice, an array of numbers or a mask.
+    def __getitem__(self, key: int | np.integer[Any] | slice | Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """One sample for a number, a stack of them for a slice or an array of numbers.
 
         Raises:
-            IndexError: a number outside the reader, or what is no index.
+            IndexError: a number outside the reader.
             ValueError: a stack of samples of different shapes.
         """
-        if (number := single_number(key, len(self))) is not None:
-            return self._single(number)
-        return self._filled(numbers_of(cast("Index", key), len(self)))
+        every = np.arange(len(self), dtype=np.int64)
+        if isinstance(key, (int, np.integer)):
+            numbers = every[key : key + 1 or None]
+            if not len(numbers):
+                raise IndexError(f"Expected a number below {len(self)}, got {key}.")
+            return self._single(numbers)
+        return self._filled(every[key])
 
     def mini_batches(
-        self, size: int, *, reuse_buffer: bool = False, **options: Unpack[OrderOptions]
+        self,
+        size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        epoch: int = 0,
+        drop_last: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+        reuse_buffer: bool = False,
     ) -> Iterator[MiniBatch]:
         """One pass over the samples.
 
         Args:
             size: samples in a mini-batch; the last one may be smaller.
+            shuffle: an order drawn from (seed, epoch): the same on every machine. Otherwise by number.
+            seed: at least 0.
+            epoch: at least 0; another number, another order.
+            drop_last: only whole mini-batches, and the same number of them on every rank.
+            rank: this process's share, from 0; the shares are disjoint and together hold every sample.
+            world_size: processes that share the pass.
             reuse_buffer: fill one array again and again: faster, and valid only until the next mini-batch.
-            options: `shuffle`, `seed`, `epoch`, `drop_last`, `rank` and `world_size`, as for `MiniBatchOrder`.
 
         Raises:
             ValueError: a number out of range, or samples of different shapes.
         """
-        return self._pass(self.sampler(size, **options), reuse_buffer)
+        order = MiniBatchOrder(len(self), size, shuffle, seed, epoch, drop_last, rank, world_size)
+        self._sample_shape()
+        return self._pass(order, reuse_buffer)
 
-    def sampler(self, size: int, **options: Unpack[OrderOptions]) -> MiniBatchOrder:
+    def sampler(
+        self,
+        size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        epoch: int = 0,
+        drop_last: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> MiniBatchOrder:
         """The order of `mini_batches`, for a torch `DataLoader` whose workers read whole mini-batches:
 
             sampler = reader.sampler(64, shuffle=True, seed=7)
@@ -172,9 +208,8 @@ class TensorReader:
         Raises:
             ValueError: a number out of range, or samples of different shapes.
         """
-        order = MiniBatchOrder(len(self), size, **options)
         self._sample_shape()
-        return order
+        return MiniBatchOrder(len(self), size, shuffle, seed, epoch, drop_last, rank, world_size)
 
     def _pass(self, order: MiniBatchOrder, reuse_buffer: bool) -> Iterator[MiniBatch]:
         buffer = self._empty(min(order.size, len(self))) if reuse_buffer else None
@@ -194,10 +229,10 @@ class TensorReader:
                 place(sample, value)
         return x
 
-    def _single(self, number: int) -> npt.NDArray[Any]:
-        shape = self._rows.shape(number)
+    def _single(self, number: Numbers) -> npt.NDArray[Any]:
+        shape = self._rows.shape(int(number[0]))
         sample = np.empty(laid_out(shape, self._rows.form.layout, self.layout), self.dtype)
-        value = next(self._rows.values(np.array([number])))
+        value = next(self._rows.values(number))
         if (place := self._placer(shape)) is None:
             sample.reshape(-1).view(np.uint8)[...] = value
         else:
@@ -221,7 +256,7 @@ class TensorReader:
         return laid_out(shapes[0], self._rows.form.layout, self.layout)
 
     def _require_batches(self, batches: Sequence[str] | None) -> None:
-        if missing := sorted(set(batches or ()) - set(self._rows.batches)):
+        if missing := sorted(set(batches or ()) - set(np.unique(self.batch_ids).tolist())):
             raise NotMaterialized(
                 f"Expected tensors of spec {self.spec!r} in every batch asked for, found none in "
                 f"{missing[:5]} ({len(missing)} batches): materialize tensors/images for them, or leave them "
@@ -229,12 +264,34 @@ class TensorReader:
             )
 
 
+def _reopened(
+    lake: Lake,
+    spec: str,
+    batches: Sequence[str] | None,
+    layout: Layout,
+    normalization: Normalization,
+    dtype: Output,
+    version: int,
+    scratch: Path | None,
+) -> TensorReader:
+    return TensorReader(
+        lake,
+        spec,
+        batches,
+        layout=layout,
+        normalization=normalization,
+        dtype=dtype,
+        version=version,
+        scratch=scratch,
+    )
+
+
 def _only_spec(table: TensorTable) -> str:
     specs = table.specs()
     if not specs:
         raise NotMaterialized(
             f"Expected tensors in {table.lake.location.root}, found none (version {table.version}, batches "
-            f"asked for included): materialize tensors/images first. {told(table.left_out) if table.left_out else ''}"
+            f"asked for included): materialize tensors/images first."
         )
     if len(specs) > 1:
         raise ValueError(f"The table holds {len(specs)} specs: expected spec= to name one of {specs}.")

@@ -15,8 +15,7 @@ from media_assets.lake.delta import Lake, Provenance
 from media_assets.lake.location import LakeLocation
 from media_assets.lake.parts import PartWriter
 from media_assets.media.tensors import TensorSpec, normalize
-from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES
-from media_assets_tests.tables.rows import valid
+from media_assets.tables import TENSORS_IMAGES
 
 PROVENANCE = Provenance("run", "code")
 SMALL = TensorSpec(size=(6, 8), resize_shorter_px=8)
@@ -85,8 +84,8 @@ def lake_at(folder: Path) -> Lake:
     return Lake(LakeLocation(str(folder)))
 
 
-def write(lake: Lake, rows: Iterable[Sample], *, is_done: bool = True) -> Lake:
-    """Replace each batch by its samples, in the order given, and call it done."""
+def write(lake: Lake, rows: Iterable[Sample]) -> Lake:
+    """Replace each batch by its samples, in the order given."""
     batches: dict[str, list[Sample]] = {}
     for sample in rows:
         batches.setdefault(sample.batch_id, []).append(sample)
@@ -95,17 +94,7 @@ def write(lake: Lake, rows: Iterable[Sample], *, is_done: bool = True) -> Lake:
             for sample in members:
                 writer.append(sample.spec.name, sample.row)
             writer.commit(PROVENANCE)
-    if is_done:
-        finish(lake, *batches)
     return lake
-
-
-def finish(lake: Lake, *batch_ids: str) -> None:
-    """Give these batches statuses, as the commit that makes them done."""
-    stage = TENSORS_IMAGES.name
-    rows = [valid(ITEM_STATUS, stage=stage, batch_id=batch_id) for batch_id in batch_ids]
-    where = {"stage": [stage], "batch_id": list(batch_ids)}
-    lake.overwrite(ITEM_STATUS, ITEM_STATUS.frame(rows), where, PROVENANCE)
 
 
 def in_reader_order(rows: Iterable[Sample]) -> list[Sample]:

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media_assets.errors import ContractBroken
-from media_assets.serving.files import frame_ids, frame_keys, read_rows
-from media_assets.serving.opening import open_table
+from media_assets.serving.files import frame_ids, frame_keys, open_table, read_rows
 from media_assets_tests.serving.tensor_lakes import SMALL, lake_at, respecified, samples, write
 
 HEX_IDS = st.text("0123456789abcdef", min_size=32, max_size=32)

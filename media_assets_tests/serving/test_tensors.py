@@ -6,30 +6,23 @@ import json
 import multiprocessing
 import pickle
 import sys
-import tracemalloc
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from media_assets.errors import ContractBroken, LakeUnfit, NotMaterialized, SetupError, TableDamaged
+from media_assets.errors import ContractBroken, LakeUnfit, NotMaterialized, SetupError
 from media_assets.lake.delta import Lake
 from media_assets.lake.parts import PartWriter
-from media_assets.lake.publications import Publications
 from media_assets.media.tensors import NORMALIZATIONS, TensorSpec, normalize
-from media_assets.serving.rows import TensorRows
 from media_assets.serving.statistics import measure_statistics
 from media_assets.serving.tensors import MiniBatch, TensorReader
 from media_assets.tables import TENSORS_IMAGES, TENSORS_STATISTICS
 from media_assets_tests.serving.tensor_lakes import (
     PROVENANCE,
     SMALL,
-    finish,
     in_reader_order,
     lake_at,
     respecified,
@@ -312,26 +305,9 @@ def test_single_reads_equal_mini_batches(tmp_path: Path) -> None:
     np.testing.assert_array_equal(reader[-1], x[-1])
     np.testing.assert_array_equal(reader[4:9:2], x[4:9:2])
     np.testing.assert_array_equal(reader[np.array([7, 0, 7])], x[[7, 0, 7]])
-    np.testing.assert_array_equal(reader[::-3], x[::-3])
-    np.testing.assert_array_equal(reader[[-1, 0]], x[[-1, 0]])
-    np.testing.assert_array_equal(reader[np.arange(20) % 2 == 0], x[::2])
-    np.testing.assert_array_equal(reader[np.uint8(3)], x[3])
-    assert reader[[]].shape == reader[5:5].shape == (0, 3, 6, 8)
-    for outside in (20, -21, [0, 20], np.array([-21])):
+    for outside in (20, -21):
         with pytest.raises(IndexError, match="20"):
             reader[outside]
-
-
-def test_an_index_costs_nothing_of_the_size_of_the_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = TensorReader(write(lake_at(tmp_path), samples(20)))
-    monkeypatch.setattr(TensorRows, "__len__", lambda _: 50_000_000)
-    tracemalloc.start()
-    try:
-        for key in (3, np.int64(3), slice(3, 5), [3, 4], np.array([3, 4])):
-            reader[key]
-            assert tracemalloc.get_traced_memory()[1] < 1_000_000, f"bytes for {key}"
-    finally:
-        tracemalloc.stop()
 
 
 def test_samples_of_many_shapes_are_read_one_by_one(tmp_path: Path) -> None:
@@ -442,111 +418,11 @@ def test_batches_narrow_the_reader(tmp_path: Path) -> None:
     assert len(TensorReader(lake)) == 15
 
 
-def test_batches_that_are_not_done_are_left_out_and_named(tmp_path: Path) -> None:
-    lake = write(lake_at(tmp_path), samples(5) + samples(6, SMALL, "b.0004"))
-    write(lake, samples(7, SMALL, "b.0002") + samples(3, SMALL, "b.0003"), is_done=False)
-    with pytest.raises(KeyboardInterrupt), Publications.of(lake.location).under_way("b.0004", ["raw.media"]):
-        raise KeyboardInterrupt
-    with pytest.warns(UserWarning, match=r"left out: b\.0002, b\.0003, b\.0004\..*materialize") as warned:
-        reader = TensorReader(lake)
-    assert warned[0].filename == __file__
-    assert set(reader.batch_ids) == {"b.0001"}
-    assert len(TensorReader(lake, include_unfinished=True)) == 21
-    with pytest.raises(NotMaterialized, match=r"b\.0002 too.*include_unfinished"):
-        TensorReader(lake, batches=["b.0001", "b.0002"])
-    assert len(TensorReader(lake, batches=["b.0002"], include_unfinished=True)) == 7
-    assert len(TensorReader(lake, batches=["b.0001"])) == 5
-    with pytest.warns(UserWarning, match="left out"):
-        assert measure_statistics(lake)["n_tensors"].to_list() == [5] * 3
-    assert measure_statistics(lake, include_unfinished=True)["n_tensors"].to_list() == [21] * 3
-
-
-def test_a_pickled_reader_reads_the_same_batches_whatever_was_done_since(tmp_path: Path) -> None:
-    """The other spec's batch is not this reader's, and so is no batch that it would miss."""
-    other = respecified(samples(2, SMALL, "b.0003"), dtype="float16")
-    lake = write(lake_at(tmp_path), samples(5) + other)
-    write(lake, samples(7, SMALL, "b.0002"), is_done=False)
-    with pytest.warns(UserWarning, match=r"b\.0002"):
-        packed = pickle.dumps(TensorReader(lake, SMALL.name))
-    finish(lake, "b.0002")
-    with pytest.raises(KeyboardInterrupt), Publications.of(lake.location).under_way("b.0001", ["raw.media"]):
-        raise KeyboardInterrupt
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert set(pickle.loads(packed).batch_ids) == {"b.0001"}
-
-
-def test_nothing_is_read_and_the_reason_told_when_no_batch_is_done(tmp_path: Path) -> None:
-    lake = write(lake_at(tmp_path), samples(5), is_done=False)
-    with pytest.warns(UserWarning, match="left out"), pytest.raises(NotMaterialized, match=r"not done.*b\.0001"):
-        TensorReader(lake)
-
-
-def tensor_file(lake: Lake) -> Path:
-    table = lake.table(TENSORS_IMAGES)
-    assert table is not None
-    (uri,) = table.file_uris()
-    return Path(uri)
-
-
-def cut_short(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def overwritten(path: Path) -> None:
-    path.write_bytes(b"\0" * path.stat().st_size)
-
-
-@pytest.mark.parametrize("damage", [Path.unlink, cut_short, overwritten])
-def test_a_damaged_file_is_named_with_the_way_to_restore_it(tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    lake = write(lake_at(tmp_path), samples(5))
-    name = tensor_file(lake).name
-    damage(tensor_file(lake))
-    for read in (lambda: TensorReader(lake), lambda: TensorReader(lake, SMALL.name), lambda: measure_statistics(lake)):
-        with pytest.raises(TableDamaged, match=rf"tensors/images: .*{name}.*runbook.*--select tensors/images"):
-            read()
-
-
-def test_a_damaged_page_is_named_when_it_is_decoded(tmp_path: Path) -> None:
-    lake = write(lake_at(tmp_path), samples(70))
-    rewrite_compressed(lake)
-    reader = TensorReader(lake)
-    path = tensor_file(lake)
-    group = pq.ParquetFile(path).metadata.row_group(0)
-    chunk = group.column(group.num_columns - 1)
-    assert chunk.path_in_schema == "tensor"
-    content = bytearray(path.read_bytes())
-    start = chunk.dictionary_page_offset or chunk.data_page_offset
-    content[start : start + 40] = b"\xff" * 40
-    path.write_bytes(content)
-    with pytest.raises(TableDamaged, match=path.name):
-        reader[:]
-
-
-def test_files_of_other_batches_may_be_damaged(tmp_path: Path) -> None:
-    lake = write(lake_at(tmp_path), samples(5))
-    path = tensor_file(lake)
-    write(lake, samples(3, SMALL, "b.0002"))
-    path.unlink()
-    assert len(TensorReader(lake, batches=["b.0002"])) == 3
-
-
-def test_an_older_version_without_its_files_is_told_from_a_damaged_table(tmp_path: Path) -> None:
-    lake = write(lake_at(tmp_path), samples(5))
-    version, path = TensorReader(lake).version, tensor_file(lake)
-    write(lake, samples(3))
-    path.unlink()
-    assert len(TensorReader(lake)) == 3
-    with pytest.raises(NotMaterialized, match=rf"version {version} .*vacuum"):
-        TensorReader(lake, version=version)
-
-
 def test_specs_stored_in_two_ways_are_refused(tmp_path: Path) -> None:
     lake = lake_at(tmp_path)
     write(lake, samples(3))
     row = {**samples(3, SMALL, "b.0002")[0].row, "scale": 1.0}
     lake.overwrite(TENSORS_IMAGES, TENSORS_IMAGES.frame([row]), {"batch_id": ["b.0002"]}, PROVENANCE)
-    finish(lake, "b.0002")
     with pytest.raises(ContractBroken, match="2 ways"):
         TensorReader(lake)
 
@@ -556,7 +432,6 @@ def test_a_tensor_of_the_wrong_size_is_refused_when_read(tmp_path: Path) -> None
     rows = [sample.row for sample in samples(3)]
     rows[1]["tensor"] = rows[1]["tensor"][:-1]
     lake.overwrite(TENSORS_IMAGES, TENSORS_IMAGES.frame(rows), {"batch_id": ["b.0001"]}, PROVENANCE)
-    finish(lake, "b.0001")
     with pytest.raises(ContractBroken, match="expected a tensor of 144 bytes"):
         TensorReader(lake)[:]
 
@@ -569,7 +444,6 @@ def test_mapped_tensors_whose_sizes_only_add_up_are_refused_when_read(tmp_path: 
         for row in rows:
             writer.append("file", row)
         writer.commit(PROVENANCE)
-    finish(lake, "b.0001")
     reader = TensorReader(lake)
     assert reader.n_mapped_files == 1
     with pytest.raises(ContractBroken, match="expected a tensor of 144 bytes"):
