@@ -7,7 +7,7 @@ everything depends on the arguments alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -102,3 +102,17 @@ def variant(
     speckle = np.frombuffer(rng.bytes(height_px * width_px // 4), np.uint8).reshape(height_px // 2, width_px // 2)
     fine = cv2.resize(speckle >> 4, (width_px, height_px), interpolation=cv2.INTER_NEAREST)
     return encode_jpeg(np.asarray(cv2.add(toned, cv2.merge([fine, fine, fine])), np.uint8), quality)
+
+
+def cheap_variants(
+    bases: Sequence[Pixels],
+    n: int,
+    *,
+    seed: int = 0,
+    width_px: int = 512,
+    height_px: int = 384,
+    quality: int = 90,
+) -> Iterator[bytes]:
+    """`variant` 0 to n - 1, one after another."""
+    for index in range(n):
+        yield variant(bases, index, seed=seed, width_px=width_px, height_px=height_px, quality=quality)

@@ -164,6 +164,11 @@ def _normalization_name(mean: Triple, std: Triple) -> str:
     return "n" + hashlib.sha256(text.encode("ascii")).hexdigest()[:10]
 
 
+def tensor_shape(spec: TensorSpec, width_px: int, height_px: int) -> tuple[int, int, int]:
+    """Shape of the tensor of a picture of this upright size, in the order of the spec's layout."""
+    return spec.shape_for(width_px, height_px)
+
+
 def tensor_divisor(spec: TensorSpec, width_px: int, height_px: int) -> int:
     """1, 2, 4 or 8: at which fraction of its size a JPEG may be decoded for this spec."""
     placement = place(width_px, height_px, spec.size, spec.fit, spec.resize_shorter_px)
@@ -189,6 +194,11 @@ def make_tensor_scaled(pixels: Pixels, spec: TensorSpec, width_px: int, height_p
         normalized = normalize(picture, 1 / 255, spec.mean, spec.std, "hwc")
         stored = normalized.astype(_NUMPY_TYPES[spec.dtype])
     return (stored if spec.layout == "hwc" else stored.transpose(2, 0, 1)).tobytes()
+
+
+def stored_array(tensor: bytes, shape: tuple[int, ...], dtype: DType) -> npt.NDArray[Any]:
+    """The stored numbers, without a copy, read-only."""
+    return np.frombuffer(tensor, _NUMPY_TYPES[dtype]).reshape(shape)
 
 
 def normalize(

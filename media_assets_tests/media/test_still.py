@@ -25,7 +25,7 @@ from media_assets.media.still import (
     read_frame,
     read_still,
 )
-from media_assets.media.tensors import TensorSpec, make_tensor
+from media_assets.media.tensors import TensorSpec, make_tensor, tensor_shape
 from media_assets_tests.examples import few
 from media_assets_tests.media import pictures
 from media_assets_tests.media.pictures import (
@@ -74,7 +74,7 @@ def test_the_file_and_its_frame_give_the_same_tensors(name: str) -> None:
     assert again.frame is None
     size = (read.frame.width_px, read.frame.height_px)
     itemsize = {"uint8": 1, "float16": 2}
-    assert [len(t) for t in read.tensors] == [np.prod(s.shape_for(*size)) * itemsize[s.dtype] for s in specs]
+    assert [len(t) for t in read.tensors] == [np.prod(tensor_shape(s, *size)) * itemsize[s.dtype] for s in specs]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -15,6 +15,8 @@ from media_assets.media.tensors import (
     TensorSpec,
     make_tensor,
     normalize,
+    stored_array,
+    tensor_shape,
 )
 from media_assets_tests.examples import few
 from media_assets_tests.media.pictures import make_photo
@@ -22,13 +24,8 @@ from media_assets_tests.media.pictures import make_photo
 IMAGENET = NORMALIZATIONS["imagenet"]
 
 
-def stored_array(tensor: bytes, shape: tuple[int, ...], dtype: str) -> Any:
-    """The stored numbers."""
-    return np.frombuffer(tensor, np.dtype(dtype).newbyteorder("<")).reshape(shape)
-
-
 def normalized(spec: TensorSpec, pixels: Any) -> Any:
-    shape = spec.shape_for(pixels.shape[1], pixels.shape[0])
+    shape = tensor_shape(spec, pixels.shape[1], pixels.shape[0])
     stored = stored_array(make_tensor(pixels, spec), shape, spec.dtype)
     affine = spec.affine
     result = normalize(stored, affine.scale, affine.mean, affine.std, spec.layout)
