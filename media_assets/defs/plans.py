@@ -69,7 +69,7 @@ def plan_folder(settings: Settings, folder: Path, batch_size: int, progress: Pla
             name=folder_batch_name(folder),
             items=read_folder(folder, counts=counts),
             batch_size=batch_size,
-            uri_prefix=folder_uri(folder),
+            folder_uri=folder_uri(folder),
             provenance=_provenance(),
             progress=progress,
         )

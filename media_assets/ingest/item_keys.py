@@ -7,7 +7,7 @@ relative path holds two slashes in a row, so an encoded key is never the key of 
 from __future__ import annotations
 
 import unicodedata
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import quote_from_bytes
 
 _ENCODED = "%//"
 
@@ -23,13 +23,6 @@ def item_key_of(path: bytes) -> str:
         return _encoded(path)
     is_plain = bool(text) and "//" not in text and not any(map(_is_control, text))
     return text if is_plain else _encoded(path)
-
-
-def path_of(item_key: str) -> bytes:
-    """The relative path behind an item key: the inverse of `item_key_of`."""
-    if item_key.startswith(_ENCODED):
-        return unquote_to_bytes(item_key.removeprefix(_ENCODED))
-    return item_key.encode("utf-8")
 
 
 def _encoded(path: bytes) -> str:

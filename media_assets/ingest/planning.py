@@ -30,6 +30,7 @@ from media_assets.ingest.batch_commits import Overtaken, commit_next, manifest_r
 from media_assets.ingest.batch_numbers import batch_id_of, last_number, number_of
 from media_assets.ingest.known_keys import KnownKeys, digests_of, first_seen
 from media_assets.ingest.planned import PlannedItem, RejectedRow
+from media_assets.ingest.planned_folders import claim_folder
 from media_assets.ingest.planned_rows import PlannedRows, planned_digests
 from media_assets.ingest.rejections import Rejections
 from media_assets.ingest.updates import Updates
@@ -94,7 +95,7 @@ def plan_batches(
     items: Iterable[PlannedItem | RejectedRow],
     provenance: Provenance,
     batch_size: int = DEFAULT_BATCH_SIZE,
-    uri_prefix: str | None = None,
+    folder_uri: str | None = None,
     update: bool = False,
     progress: PlanProgress = tell_nobody,
 ) -> PlanResult:
@@ -109,7 +110,8 @@ def plan_batches(
         source: the manifest's `source`, such as `open-images`.
         name: what batch ids begin with, such as `open-images.validation`.
         batch_size: items per batch, at least 1; the last batch of a plan may be smaller.
-        uri_prefix: what every uri of this name must begin with, where one name could be taken by two places.
+        folder_uri: the folder that every item lies below, where the source is one: its batches may read files there
+            and nowhere else, and no other folder can be planned under this name.
         update: take the list's rows over for planned items of which nothing is kept: they failed, or never ran.
         progress: called after every stretch of the list.
 
@@ -119,7 +121,8 @@ def plan_batches(
     """
     _require_usable(name, batch_size)
     plan = _Plan(lake, registry, source, name, provenance, batch_size, update)
-    plan.refuse_other_place(uri_prefix)
+    if folder_uri is not None:
+        plan.claim_folder(folder_uri)
     plan.complete_registrations()
     for chunk in _chunks(items, batch_size):
         plan.take(chunk)
@@ -175,17 +178,16 @@ class _Plan:
         """Lines of the list read so far."""
         return self._n_read
 
-    def refuse_other_place(self, uri_prefix: str | None) -> None:
-        """Refuse a name that another place has: its new items would pass for known ones."""
-        if uri_prefix is None or not self._number:
-            return
-        ids = [batch_id_of(self.name, 1)]
+    def claim_folder(self, folder_uri: str) -> None:
+        """Let the batches read a folder; refuse a name that another place has: new items would pass for known ones."""
+        ids = [batch_id_of(self.name, 1)] if self._number else []
         for uri in self.lake.scan(MANIFEST, {"batch_id": ids}).select("uri").head(1).collect()["uri"]:
-            if not uri.startswith(uri_prefix):
+            if not uri.startswith(folder_uri):
                 raise PlanRefused(
                     f"Batches {self.name}.* were planned from another place (its first item is {uri}), and "
-                    f"item keys are unique inside one name only. Plan {uri_prefix} under another name."
+                    f"item keys are unique inside one name only. Plan {folder_uri} under another name."
                 )
+        claim_folder(self.lake.location, self.name, folder_uri)
 
     def complete_registrations(self) -> None:
         """Register the batches of this list that are in the manifest only."""

@@ -9,14 +9,12 @@ committing them.
 from __future__ import annotations
 
 import logging
-import os
 import queue
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
 
 import msgspec
 
@@ -24,7 +22,9 @@ from media_assets.engine.tasks import Outcome, Task, Work
 from media_assets.errors import ErrorCode, ItemError
 from media_assets.ingest.fetch.fetch_all import fetch_all
 from media_assets.ingest.fetch.items import Fetched, FetchFailed, FetchRequest
+from media_assets.ingest.planned_folders import planned_folder
 from media_assets.lake.journal import FetchJournal, JournalEntry
+from media_assets.lake.location import LakeLocation
 from media_assets.media.identity import media_id as hash_of
 from media_assets.media.still import StillRead, StillRequest
 from media_assets.stages.intake import Entry, Intake
@@ -134,7 +134,7 @@ class BatchReader:
             policy=settings.policy,
             proxy=settings.proxy,
             user_agent=settings.user_agent,
-            local_roots=(*settings.local_roots, *_folder_roots(missing.values())),
+            local_roots=(*settings.local_roots, *_folder_roots(self.bench.lake.location, self.intake.batch_id)),
             on_kept=journal,
         )
         with closing(results):
@@ -234,14 +234,10 @@ class BatchReader:
         reading.frame = msgspec.structs.replace(read.frame, data=None)
 
 
-def _folder_roots(entries: Iterable[Entry]) -> set[Path]:
-    """The folders that `plan folder` was told to take: their files may be read, and nothing beside them."""
-    roots = set()
-    for entry in entries:
-        if entry.item["source"] == "folder":
-            path = unquote_to_bytes(urlsplit(entry.item["uri"]).path).split(b"/")
-            roots.add(Path(os.fsdecode(b"/".join(path[: -entry.key.count("/") - 1]) or b"/")))
-    return roots
+def _folder_roots(location: LakeLocation, batch_id: str) -> tuple[Path, ...]:
+    """The folder that the batch was planned from: its files may be read, and nothing beside them."""
+    folder = planned_folder(location, batch_id)
+    return () if folder is None else (folder,)
 
 
 def _request(entry: Entry) -> FetchRequest:

@@ -63,7 +63,8 @@ SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
         ),
         ErrorCode.URL_REFUSED: Advice(
             "Not http or https, or it holds a user name, or a port that is not allowed, or it is no URL.",
-            "Correct the URL in the list. Secrets never belong into one.",
+            "Correct the URL in the list; secrets never belong into one. A file outside of the folders that may be "
+            "read: plan its folder (again), or configure it in `MEDIA_ASSETS_LOCAL_ROOTS`; then replay.",
         ),
         ErrorCode.ADDRESS_REFUSED: Advice(
             "The name leads to a private, loopback or otherwise internal address.",

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from media_assets.errors import PlanRefused
 from media_assets.ingest.fetch.local_files import path_components
 from media_assets.ingest.folder import FolderCounts, folder_batch_name, folder_uri, read_folder
-from media_assets.ingest.item_keys import path_of
 from media_assets.ingest.planned import PlannedItem, RejectedRow
 from media_assets.tables.columns import BATCH_ID, Kind
 from media_assets_tests.examples import few
+from media_assets_tests.ingest.test_item_keys import path_of
 
 
 def fill(root: Path, *names: str | bytes) -> None:

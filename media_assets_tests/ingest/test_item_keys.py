@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote_to_bytes
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from media_assets.ingest.item_keys import item_key_of, path_of
+from media_assets.ingest.item_keys import item_key_of
+
+
+def path_of(item_key: str) -> bytes:
+    """The path behind an item key: what `item_key_of` promises to be possible."""
+    if item_key.startswith("%//"):
+        return unquote_to_bytes(item_key.removeprefix("%//"))
+    return item_key.encode("utf-8")
 
 
 @given(st.binary(max_size=40))

@@ -283,10 +283,10 @@ def test_bad_rows_are_bounded_and_the_rest_is_counted(lake, monkeypatch):
 
 def test_a_name_is_refused_when_another_place_has_it(lake):
     registry = Registry()
-    plan(lake, registry, [item(1, "file:///a")], name="folder.p", uri_prefix="file:///a/")
-    assert plan(lake, registry, [item(1, "file:///a")], name="folder.p", uri_prefix="file:///a/").n_planned == 0
+    plan(lake, registry, [item(1, "file:///a")], name="folder.p", folder_uri="file:///a/")
+    assert plan(lake, registry, [item(1, "file:///a")], name="folder.p", folder_uri="file:///a/").n_planned == 0
     with pytest.raises(PlanRefused, match=r"file:///a/1.*another name"):
-        plan(lake, registry, [item(1, "file:///b")], name="folder.p", uri_prefix="file:///b/")
+        plan(lake, registry, [item(1, "file:///b")], name="folder.p", folder_uri="file:///b/")
 
 
 @pytest.mark.parametrize("name", ["", "Open", "a b", "a/b", "a\n", "..", "é"])

@@ -48,7 +48,9 @@ def path_components(uri: str, local_roots: tuple[Path, ...]) -> list[bytes]:
             raise _refused(uri, "a part of its path is '.', '..' or holds a slash or a zero byte")
     if not any(names[: len(root)] == root for root in map(_names, local_roots)):
         roots = ", ".join(map(str, local_roots)) or "none"
-        raise _refused(uri, f"it is outside the folders that may be read (local roots: {roots}); configure its folder")
+        raise _refused(
+            uri, f"it is outside the folders that may be read (local roots: {roots}); plan its folder or configure it"
+        )
     return names
 
 

@@ -22,15 +22,12 @@ from media_assets.ingest.open_images.image_urls import (
     DEFAULT_IMAGE_URL,
     canonical_split,
     checked_template,
-    image_uri,
 )
 from media_assets.ingest.open_images.layout import MetadataFiles, find_files, holds_all_splits, roles_of
 from media_assets.ingest.planned import PlannedItem, RejectedRow
-from media_assets.tables.columns import Kind
 
 SOURCE = "open-images"
 _N_ROWS_PER_LOOKUP = 2000
-_ID_LINE = re.compile(r"(train|test|validation|challenge2018)/([0-9a-fA-F]{16})(?:\.jpg)?")
 _CLASS_ID = re.compile(r"/[mg]/")
 
 
@@ -83,33 +80,6 @@ def missing_files(metadata: Path, split: str) -> tuple[str, ...]:
     split = canonical_split(split)
     names = {role.name: Path(role.paths[0]).name for role in roles_of(split)}
     return tuple(f"{role} ({names[role]})" for role in find_files(metadata, split).missing)
-
-
-def read_image_ids(path: Path, image_url: str = DEFAULT_IMAGE_URL) -> Iterator[PlannedItem | RejectedRow]:
-    """Items of a list of `split/ImageID` lines, as the dataset's own downloader takes them.
-
-    Such lines carry no licence, credit or label. `challenge2018` is a split here: the public mirror has its
-    images.
-
-    Raises:
-        PlanRefused: the template cannot be used, or there is no such file.
-    """
-    template = checked_template(image_url)
-    if not path.is_file():
-        raise PlanRefused(f"Expected a file of split/ImageID lines at {path}, found none. Check the path.")
-    return _items_of_ids(path, template)
-
-
-def _items_of_ids(path: Path, template: str) -> Iterator[PlannedItem | RejectedRow]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        for number, line in enumerate(physical_lines(file), start=1):
-            text = line.strip()
-            if found := _ID_LINE.fullmatch(text):
-                uri = image_uri(template, found[1], found[2])
-                yield PlannedItem(item_key=found[2], uri=uri, kind=Kind.IMAGE, split_hint=found[1])
-            elif text:
-                message = f"expected a line such as validation/0001eeaf4aed83f9, got {text[:60]!r}"
-                yield RejectedRow(f"{path.name}:{number}", message)
 
 
 def _items_with_labels(

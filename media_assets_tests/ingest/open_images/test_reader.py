@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from media_assets.errors import PlanRefused
 from media_assets.ingest.open_images.layout import find_files
-from media_assets.ingest.open_images.reader import missing_files, read_image_ids, read_open_images
+from media_assets.ingest.open_images.reader import missing_files, read_open_images
 from media_assets.ingest.planned import PlannedItem, RejectedRow
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
@@ -309,17 +309,6 @@ def test_the_plan_is_refused_when_there_is_no_such_split(tmp_path):
         read_open_images(tmp_path, "dev")
 
 
-def test_lines_of_the_datasets_own_downloader_are_taken(tmp_path):
-    path = tmp_path / "ids.txt"
-    path.write_text("validation/0001eeaf4aed83f9\ntest/0001eeaf4aed83f9.jpg\n\n../0001eeaf4aed83f9\ntrain/12\n")
-    items, rejected = split_up(read_image_ids(path, "file:///d/{split}/{image_id}.jpg"))
-    assert [item.uri for item in items] == [
-        "file:///d/validation/0001eeaf4aed83f9.jpg",
-        "file:///d/test/0001eeaf4aed83f9.jpg",
-    ]
-    assert [r.row_key for r in rejected] == ["ids.txt:4", "ids.txt:5"]
-
-
 def test_nothing_is_left_behind_when_reading_stops_early(tmp_path):
     small_split(tmp_path / "oi")
     spool = tmp_path / "spool"
@@ -363,12 +352,12 @@ def test_any_list_is_planned_whole_and_planning_it_again_changes_nothing(seed: i
             rows = mutated_text(rows, PIECES, noise)
         path.write_bytes(f"{header}\n{rows}".encode("utf-8", "surrogatepass"))
         lake = Lake(LakeLocation(str(Path(folder) / "lake")))
-        first = plan(lake, registry, read_open_images(Path(folder), "validation"), batch_size, uri_prefix=None)
+        first = plan(lake, registry, read_open_images(Path(folder), "validation"), batch_size)
         assert first.n_read == first.n_planned + first.n_already_planned + first.n_rejected
         before = manifest(lake)
         assert before.height == first.n_planned == before["item_key"].n_unique()
         assert set(before["batch_id"]) == set(first.batch_ids) == set(registry.partitions)
-        again = plan(lake, registry, read_open_images(Path(folder), "validation"), batch_size, uri_prefix=None)
+        again = plan(lake, registry, read_open_images(Path(folder), "validation"), batch_size)
         assert (again.n_planned, again.n_read, again.n_rejected) == (0, first.n_read, first.n_rejected)
-        assert again.batch_ids == again.registered == ()
+        assert again.batch_ids == again.registered == again.changed_examples == ()
         assert manifest(lake).equals(before)
