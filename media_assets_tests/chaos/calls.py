@@ -22,7 +22,7 @@ from obstore.exceptions import GenericError
 
 from media_assets.engine import map_items
 from media_assets.errors import ErrorCode, ItemError
-from media_assets.ingest import planning
+from media_assets.ingest import batch_commits
 from media_assets.lake import damage, delta
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.journal import FetchJournal, JournalEntry
@@ -116,7 +116,7 @@ def _replacements(fault: Fault) -> Iterator[tuple[Any, str, Any]]:
     yield obstore, "head_async", fault.around_async("head", obstore.head_async, store)
     yield obstore, "list", fault.around("list", obstore.list, store)
     write, transact = delta.write_deltalake, DeltaTable.create_write_transaction
-    for module in (delta, planning):
+    for module in (delta, batch_commits):
         yield module, "write_deltalake", fault.around("write table", write, table, _torn_write, commits=True)
     commit = fault.around("commit files", transact, table, _torn_commit, commits=True)
     yield DeltaTable, "create_write_transaction", lambda self, *a, **named: commit(self, *a, **named)
