@@ -178,8 +178,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     for variant in options.variants:
         dtype, layout = variant.split()
         normalization = None if dtype == "uint8" else "imagenet"
-        options = {"layout": layout, "dtype": dtype, "normalization": normalization}
-        reader = TensorReader(made.lake, include_unfinished=True, **options)  # no run stands behind this lake
+        # No run stands behind this lake, so that none of its batches is done.
+        reader = TensorReader(
+            made.lake, include_unfinished=True, layout=layout, dtype=dtype, normalization=normalization
+        )
         assert not reader.n_fallback_files, "every file is mapped"
         _require_equal(reader, made, variant)
         found = pairs(table_pass(reader, options.size), raw_pass(made.raw, options.size, variant), options.pairs)
