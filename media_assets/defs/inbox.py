@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import dagster as dg
@@ -30,6 +31,7 @@ from media_assets.tables import ITEM_STATUS, MANIFEST
 INBOX_CODE_VERSION = "1"
 INTERVAL_SECONDS = 15
 _MAX_RUNS_PER_TICK = 50
+_RUN_KEY = "dagster/run_key"
 
 
 @dg.sensor(
@@ -47,10 +49,8 @@ def inbox(context: dg.SensorEvaluationContext, workbench: WorkbenchResource) -> 
     lake = settings.open_lake()
     seen = take_in(context.instance, lake, settings, memory_of(context.cursor))
     crash_point("before inbox cursor")
-    runs = [
-        dg.RunRequest(run_key=batch_id, partition_key=batch_id, tags={"media_assets/batch": batch_id})
-        for batch_id in _batches_without_status(context.instance, lake)[:_MAX_RUNS_PER_TICK]
-    ]
+    owed = islice(_batches_without_run(context.instance, lake), _MAX_RUNS_PER_TICK)
+    runs = [dg.RunRequest(run_key=batch_id, partition_key=batch_id) for batch_id in owed]
     cursor = msgspec.json.encode(seen.memory).decode()
     if not runs:
         context.update_cursor(cursor)
@@ -82,12 +82,18 @@ def memory_of(cursor: str | None) -> InboxMemory:
         return InboxMemory()
 
 
-def _batches_without_status(instance: dg.DagsterInstance, lake: Lake) -> list[str]:
-    """Registered batches of the inbox for which no stage has said anything yet, oldest first."""
-    planned = set(lake.partition_values(MANIFEST))
-    told = set(lake.scan(ITEM_STATUS).select("batch_id").unique().collect()["batch_id"])
-    registered = (key for key in instance.get_dynamic_partitions("batches") if key.startswith(f"{NAME}."))
-    return [batch_id for batch_id in registered if batch_id in planned and batch_id not in told]
+def _batches_without_run(instance: dg.DagsterInstance, lake: Lake) -> Iterator[str]:
+    """Registered batches of the inbox of which no stage has said anything and that were never run, oldest first.
+
+    One whose run failed is left to whoever reruns it: asked for again and again, many of them would stand before the
+    new ones.
+    """
+    planned, told = set(lake.partition_values(MANIFEST)), set(lake.partition_values(ITEM_STATUS))
+    for batch_id in instance.get_dynamic_partitions("batches"):
+        if not batch_id.startswith(f"{NAME}.") or batch_id not in planned or batch_id in told:
+            continue
+        if not instance.get_runs_count(dg.RunsFilter(tags={_RUN_KEY: batch_id})):
+            yield batch_id
 
 
 def _told(seen: Look) -> str:

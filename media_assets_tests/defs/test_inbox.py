@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from media_assets.defs import inbox as inbox_module
 from media_assets.defs.graph import build_defs
 from media_assets.defs.inbox import inbox, memory_of
 from media_assets.defs.resources import Settings, WorkbenchResource
@@ -76,6 +77,17 @@ def test_a_repeated_tick_asks_for_the_same_runs_by_the_same_keys_until_they_are_
     statuses = watched.open_lake().scan(ITEM_STATUS, {"stage": ["tensors.images"]}).collect()
     assert set(statuses["status"]) == {"accepted"}
     assert isinstance(tick(), dg.SkipReason)
+
+
+def test_batches_whose_run_failed_do_not_stand_before_new_ones(
+    watched: Settings, instance: dg.DagsterInstance, tick: Tick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox_module, "_MAX_RUNS_PER_TICK", 1)
+    drop(watched, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    assert asked_for(tick()) == [("uploads.0001", "uploads.0001")]
+    failed = dg.DagsterRun("job", status=dg.DagsterRunStatus.FAILURE, tags={"dagster/run_key": "uploads.0001"})
+    instance.add_run(failed)
+    assert asked_for(tick()) == [("uploads.0002", "uploads.0002")]
 
 
 def test_nothing_is_asked_of_a_project_without_an_inbox(settings: Settings, instance: dg.DagsterInstance) -> None:
