@@ -84,6 +84,10 @@ class ErrorCode(StrEnum):
         return self.value in _RETRYABLE
 
 
+DECODER_FAULTS = frozenset({ErrorCode.DECODER_CRASHED, ErrorCode.DECODER_TIMEOUT, ErrorCode.DECODER_MEMORY})
+"""Failures that are ours, not the bytes': a replay opens the kept bytes again instead of asking the source."""
+
+
 class StoreCode(StrEnum):
     """Why an object store cannot be used. Printed beside the message; the values never change their meaning."""
 

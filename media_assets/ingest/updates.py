@@ -13,7 +13,7 @@ from itertools import groupby
 
 import polars as pl
 
-from media_assets.errors import ErrorCode
+from media_assets.errors import DECODER_FAULTS
 from media_assets.ingest.batch_commits import rewrite
 from media_assets.ingest.batch_numbers import batch_id_of
 from media_assets.ingest.planned import PlannedItem
@@ -25,9 +25,6 @@ from media_assets.tables.ingest import ITEM_STATUS, MANIFEST
 
 _FIRST_STAGE = "raw.media"
 _N_EXAMPLES = 3
-
-_BYTES_ARE_OPENED_AGAIN = (ErrorCode.DECODER_CRASHED, ErrorCode.DECODER_TIMEOUT, ErrorCode.DECODER_MEMORY)
-"""Failures after which a replay opens the kept bytes again instead of asking the source, whatever its address."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ def _kept(lake: Lake, batch_id: str) -> set[str] | None:
     if batch_id in unfinished_publications(lake.location):
         return None
     statuses = lake.scan(ITEM_STATUS, {"stage": [_FIRST_STAGE], "batch_id": [batch_id]})
-    codes = [code.value for code in _BYTES_ARE_OPENED_AGAIN]
+    codes = [code.value for code in DECODER_FAULTS]
     is_opened_again = pl.col("error_code").is_in(codes) & pl.col("blob").is_not_null()
     is_kept = (pl.col("status") != Status.FAILED.value) | is_opened_again
     return set(statuses.filter(is_kept).select("item_key").collect()["item_key"])

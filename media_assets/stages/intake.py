@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from media_assets.errors import ErrorCode, NotMaterialized
+from media_assets.errors import DECODER_FAULTS, NotMaterialized
 from media_assets.lake.delta import Lake
 from media_assets.lake.journal import JournalEntry
 from media_assets.media.identity import media_id as hash_of
@@ -22,9 +22,6 @@ from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, MANIFEST, RAW_MEDIA
 from media_assets.tables.columns import Status
 
 Row = dict[str, Any]
-
-_BYTES_ARE_GOOD = frozenset({ErrorCode.DECODER_CRASHED, ErrorCode.DECODER_TIMEOUT, ErrorCode.DECODER_MEMORY})
-"""Failures that are ours, not the bytes': a replay opens the kept blob again instead of asking the source."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +231,7 @@ def _already_fetched(
 
 
 def _bytes_were_good(status: Row) -> bool:
-    return status["status"] != Status.FAILED or status["error_code"] in _BYTES_ARE_GOOD
+    return status["status"] != Status.FAILED or status["error_code"] in DECODER_FAULTS
 
 
 def _from_blob(blob: str, blob_size: Callable[[str], int | None], entry: Entry, past: Past) -> KeptBytes | None:

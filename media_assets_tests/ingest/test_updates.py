@@ -16,7 +16,6 @@ from media_assets.ingest.planning import PlanResult
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.lake.location import LakeLocation
 from media_assets.lake.publications import Publications
-from media_assets.stages.intake import _BYTES_ARE_GOOD
 from media_assets.tables.ingest import ITEM_STATUS, MANIFEST
 from media_assets_tests.ingest.test_planning import NAME, Registry, item, items, manifest, plan
 
@@ -193,7 +192,3 @@ def test_the_manifest_is_not_read_whole_when_nothing_of_the_list_is_planned(lake
     plan(lake, Registry(), items(5))
     monkeypatch.setattr(planned_rows.PlannedRows, "_read_hashes", None)
     assert plan(lake, Registry(), items(5, first=5)).n_planned == 5
-
-
-def test_failures_that_keep_their_bytes_are_those_that_a_replay_opens_again():
-    assert set(updates._BYTES_ARE_OPENED_AGAIN) == _BYTES_ARE_GOOD
