@@ -69,16 +69,16 @@ def images_block(result: Mapping[str, Any]) -> str:
 def _ratio_lines(result: Mapping[str, Any]) -> Iterable[str]:
     ratios = result["ratios"]
     said = [
-        f"{found['median']:.2f} × {job} in images per CPU second"
+        f"{found['median']:.2f} × {job}"
         for name, found in ratios.items()
         if name.startswith("images_per_cpu_s_to_") and (job := name.removeprefix("images_per_cpu_s_to_"))
     ]
     if said:
-        yield f"Media Assets is at {', '.join(said)}."
+        yield f"In images per CPU second, Media Assets is at {', '.join(said)}."
     if dagster := result.get("dagster"):
         yield f"Dagster takes {dagster['percent']['median']:.1f} % of a run."
     if missed := [name for name, is_held in result["bars"].items() if not is_held]:
-        yield f"Not reached: {', '.join(name.replace('_', ' ') for name in missed)}."
+        yield f"Bars that are not reached: {', '.join(name.replace('_', ' ') for name in missed)}."
     yield ""
 
 

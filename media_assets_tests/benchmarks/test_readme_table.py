@@ -40,7 +40,7 @@ def test_the_newest_result_is_shown_at_its_largest_size(tmp_path: Path) -> None:
     assert "| 20 |" not in shown
     assert "2.35 × daft" in shown
     assert "1.0 % of a run" in shown
-    assert "Not reached: peak below 1 gb." in shown
+    assert "Bars that are not reached: peak below 1 gb." in shown
     assert "(benchmarks/results/images-2026-01-02.json)" in shown
 
 
