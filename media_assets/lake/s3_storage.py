@@ -103,6 +103,9 @@ class S3Storage:
             f"credentials from {credential_source()}"
         )
 
+    def flush(self) -> None:
+        """An object store acknowledges what it keeps: nothing is owed."""
+
     def remove_folder(self, *parts: str) -> None:
         """Delete what is listed below the prefix."""
         store = self.store(*parts)

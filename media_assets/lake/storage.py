@@ -77,6 +77,13 @@ class Storage(Protocol):
     def local_path(self, *parts: str) -> Path | None:
         """Where a file lies on this machine, or None."""
 
+    def flush(self) -> None:
+        """Return once everything written so far survives a loss of power, where that is not so from the start.
+
+        Raises:
+            OSError: something written earlier, by whomever, could not be kept.
+        """
+
     def describe(self) -> str:
         """Where it is and how it is reached, for people; never with a secret."""
 

@@ -2,6 +2,9 @@
 
 Delta has no commit over several tables. A process that dies between two of these commits leaves a batch without
 statuses, or marked as half published: not done, and the next run writes the same again.
+
+What a row names is on the disk before the row is, and a batch that was told to be done stays done when the power goes:
+the storage is flushed before the first commit and after the last.
 """
 
 from __future__ import annotations
@@ -66,9 +69,11 @@ def commit_batch(
 
     Raises:
         RivalRun: another run published the batch at the same time.
+        OSError: the disk did not keep something that was written.
     """
     lake, batch_id = turns.lake, turns.batch_id
     names = [stage.stage.name for stage in stages]
+    lake.location.storage.flush()  # blobs and parts
     with Publications.of(lake.location).under_way(batch_id, names) as mark:
         for stage in stages:
             mark()
@@ -77,6 +82,7 @@ def commit_batch(
         statuses = ITEM_STATUS.frame(all_statuses(stages))
         where = {"stage": [*names, *(stage.name for stage in withdrawn)], "batch_id": [batch_id]}
         lake.overwrite(ITEM_STATUS, statuses, where, provenance, guard=turns.require)
+        lake.location.storage.flush()
         if journal is not None:
             journal.clear()
 
