@@ -7,10 +7,11 @@ any order. Not here: the counting of pixels (`media/statistics.py`), and what th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -109,14 +110,19 @@ def add_counts(total: Counts, counts: Counts) -> None:
             total[spec] = counted
 
 
-def count_files(table: TensorTable, files: Sequence[DataFile], normalizations: Normalizations) -> Iterator[Counts]:
+def count_files(
+    table: TensorTable, files: Sequence[DataFile], normalizations: Normalizations
+) -> Generator[Counts, None, None]:
     """What each of these files holds, in their order. Memory does not grow with their number or size.
+
+    Close it when it is not exhausted: its threads go on until then.
 
     Raises:
         ContractBroken: tensors of one spec in a file are stored in different ways, or are not what their row says.
         TableDamaged: a file is missing, cut short or unreadable.
     """
-    count = partial(_count_file, table, normalizations)
+    stopped = Event()
+    count = partial(_count_file, table, normalizations, stopped)
     n_threads = min(n_usable_cores(), _MAX_THREADS, len(files))
     if n_threads < 2:
         yield from map(count, files)
@@ -125,15 +131,18 @@ def count_files(table: TensorTable, files: Sequence[DataFile], normalizations: N
     try:
         yield from pool.map(count, files)
     finally:
+        stopped.set()
         pool.shutdown(cancel_futures=True)
 
 
-def _count_file(table: TensorTable, normalizations: Normalizations, file: DataFile) -> Counts:
+def _count_file(table: TensorTable, normalizations: Normalizations, stopped: Event, file: DataFile) -> Counts:
     with table.open(file) as parquet:
         rows = read_rows(parquet)
         counts: Counts = {}
         per_form = [_counts_of(form, counts, normalizations) for form in rows.forms]
         for number, stored in _tensors(table, file, parquet, rows):
+            if stopped.is_set():  # Ctrl-C, or another file is at fault: nobody asks for these any more
+                break
             per_form[number].add(rows.forms[number], stored)
     return counts
 

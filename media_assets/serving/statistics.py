@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,8 +49,9 @@ def measure_statistics(
     """
     table = open_table(lake_of(lake), batches, version)
     total = Total(normalizations, leave_out)
-    for counts in count_files(table, table.files, normalizations):
-        total.add(counts)
+    with closing(count_files(table, table.files, normalizations)) as counted:
+        for counts in counted:
+            total.add(counts)
     return total.statistics()
 
 

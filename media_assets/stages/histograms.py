@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -80,7 +81,8 @@ def update_histograms(
     for group in _groups(missing, batches):
         measured = _measured(table, group, batches, normalizations)
         rows = [row for batch_id in group for row in _rows(batch_id, batches[batch_id], measured[batch_id])]
-        table.lake.overwrite(TENSORS_HISTOGRAMS, TENSORS_HISTOGRAMS.frame(rows), {"batch_id": group}, provenance)
+        if rows:  # files of no rows have nothing to record
+            table.lake.overwrite(TENSORS_HISTOGRAMS, TENSORS_HISTOGRAMS.frame(rows), {"batch_id": group}, provenance)
         n_rows += len(rows)
         for counts in measured.values():
             total.add(counts)
@@ -138,8 +140,9 @@ def _measured(
 ) -> dict[str, Counts]:
     files = [file for batch_id in group for file in batches[batch_id]]
     measured: dict[str, Counts] = {batch_id: {} for batch_id in group}
-    for file, counts in zip(files, count_files(table, files, normalizations), strict=True):
-        add_counts(measured[file.batch_id], counts)
+    with closing(count_files(table, files, normalizations)) as counted:
+        for file, counts in zip(files, counted, strict=True):
+            add_counts(measured[file.batch_id], counts)
     return measured
 
 
