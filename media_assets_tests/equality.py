@@ -9,8 +9,17 @@ import polars as pl
 
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
-from media_assets.tables import ALL_TABLES, FRAMES_IMAGES, RAW_MEDIA, TENSORS_STATISTICS, TableContract
+from media_assets.tables import (
+    ALL_TABLES,
+    FRAMES_IMAGES,
+    RAW_MEDIA,
+    TENSORS_HISTOGRAMS,
+    TENSORS_STATISTICS,
+    TableContract,
+)
 
+OVER_ALL = {TENSORS_HISTOGRAMS, TENSORS_STATISTICS}
+"""Tables that one run makes over all batches: rows of them name files, or are missing where only batches were made."""
 LEFT_OUT = {"run_id", "attempts", "planned_at", "fetched_at", "updated_at", "first_failed_at", "last_failed_at"}
 
 
@@ -27,7 +36,7 @@ def rows_of(lake: Lake, contract: TableContract) -> list[tuple[Any, ...]]:
 
 def tables_of(lake: Lake) -> dict[str, list[tuple[Any, ...]]]:
     """Every per-item table of a lake, comparable."""
-    return {contract.name: rows_of(lake, contract) for contract in ALL_TABLES if contract is not TENSORS_STATISTICS}
+    return {contract.name: rows_of(lake, contract) for contract in ALL_TABLES if contract not in OVER_ALL}
 
 
 def missing_blobs(lake: Lake, blobs: BlobStore) -> set[str]:

@@ -16,7 +16,8 @@ from media_assets.ingest.fetch.addresses import AddressPolicy
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.lake.location import LakeLocation
-from media_assets.serving.statistics import measure_statistics
+from media_assets.serving.files import open_table
+from media_assets.stages.histograms import update_histograms
 from media_assets.stages.images import read_batch
 from media_assets.stages.stage import IMAGE_STAGES
 from media_assets.stages.workbench import FetchSettings, ReadOptions, Workbench
@@ -35,7 +36,8 @@ def main(root: str, result: str) -> None:
         seconds.append(read_batch(bench, batch_id, IMAGE_STAGES, options, provenance).seconds)
     started = time.monotonic()
     normalizations = {spec.name: (spec.mean, spec.std) for spec in options.specs}
-    lake.overwrite(TENSORS_STATISTICS, measure_statistics(lake, normalizations=normalizations), {}, provenance)
+    measured = update_histograms(open_table(lake, include_unfinished=False), normalizations, provenance)
+    lake.overwrite(TENSORS_STATISTICS, measured.statistics, {}, provenance)
     told = {"read_batch_seconds": seconds, "statistics_seconds": time.monotonic() - started}
     Path(result).write_text(json.dumps(told), "utf-8")
 

@@ -14,7 +14,15 @@ import dagster as dg
 from media_assets.media.contact_sheet import as_markdown_image, contact_sheet, status_bar
 from media_assets.stages.audit import Finding
 from media_assets.stages.report import BatchReport, StageReport
-from media_assets.tables import FRAMES_IMAGES, MANIFEST, RAW_MEDIA, TENSORS_IMAGES, TableContract
+from media_assets.tables import (
+    FRAMES_IMAGES,
+    MANIFEST,
+    RAW_MEDIA,
+    TENSORS_HISTOGRAMS,
+    TENSORS_IMAGES,
+    TENSORS_STATISTICS,
+    TableContract,
+)
 
 Metadata = dict[str, Any]
 
@@ -46,6 +54,14 @@ _LINEAGE: dict[str, dict[str, list[tuple[TableContract, str]]]] = {
         "frame_id": [(FRAMES_IMAGES, "frame_id")],
         "tensor": [(FRAMES_IMAGES, "blob")],
     },
+    TENSORS_HISTOGRAMS.path: {
+        name: [(TENSORS_IMAGES, name)] for name in ("batch_id", "spec", "layout", "dtype", "scale", "mean", "std")
+    }
+    | {"n_tensors": [(TENSORS_IMAGES, "frame_id")], "histogram": [(TENSORS_IMAGES, "tensor")]},
+    TENSORS_STATISTICS.path: {
+        name: [(TENSORS_HISTOGRAMS, name)] for name in ("spec", "channel", "n_tensors", "histogram")
+    }
+    | {name: [(TENSORS_HISTOGRAMS, "histogram")] for name in ("n_values", "mean", "std")},
 }
 
 

@@ -25,7 +25,7 @@ def build_defs(settings: Settings | None = None, resources: Mapping[str, object]
         ingest.manifest,
         ingest.item_status,
         images.read_images,
-        tensors.statistics,
+        tensors.measure_tensors,
     ]
     settings = settings or Settings.from_environment()
     return dg.Definitions(

@@ -29,7 +29,7 @@ from media_assets.media.tensors import TensorSpec
 from media_assets.stages.images import code_versions
 from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
 from media_assets.stages.workbench import Progress, ReadOptions, no_progress
-from media_assets.tables import ITEM_STATUS, TENSORS_STATISTICS
+from media_assets.tables import ITEM_STATUS, TENSORS_HISTOGRAMS, TENSORS_STATISTICS
 from media_assets.tables.columns import Status
 
 
@@ -113,8 +113,8 @@ class Launcher:
         ]
 
     def measure_statistics(self) -> RunResult:
-        """Materialize `tensors/statistics` over everything there is."""
-        return self._execute((), [asset_key(TENSORS_STATISTICS)], {}, {})
+        """Materialize `tensors/histograms` of new batches, and `tensors/statistics` over all that are done."""
+        return self._execute((), [asset_key(TENSORS_HISTOGRAMS), asset_key(TENSORS_STATISTICS)], {}, {})
 
     @cached_property
     def _job(self) -> dg.JobDefinition:

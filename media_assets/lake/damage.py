@@ -26,6 +26,7 @@ _LOG_FILE = re.compile(r"([0-9]{20})(\.json|\.checkpoint.*\.parquet)")
 _REBUILT_BY = {
     "ingest/manifest": "plan the same lists again with the same --batch-size",
     "ingest/item_status": "`media-assets materialize`",
+    "tensors/histograms": "`media-assets materialize`",
     "tensors/statistics": "`media-assets materialize --again --batch ANY`",
 }
 

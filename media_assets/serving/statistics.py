@@ -1,40 +1,23 @@
-"""Statistics of the stored tensors: one streaming pass over all files, whatever their layout and size.
+"""Statistics of the stored tensors: one streaming pass over all files, and the sum of what was counted elsewhere.
 
-Not here: the counting (`media/statistics.py`).
+Not here: the counting (`counts.py`), and keeping what was counted from one run to the next (`stages/histograms.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
-import pyarrow.parquet as pq
 
-from media_assets.errors import ContractBroken
 from media_assets.lake.delta import Lake
-from media_assets.media.statistics import ChannelStatistics
-from media_assets.serving.files import (
-    TENSOR,
-    DataFile,
-    FileRows,
-    Form,
-    TensorTable,
-    lake_of,
-    open_table,
-    read_rows,
-    require_one_recipe,
-)
-from media_assets.serving.mapped import NotMappedError, decoded_values
+from media_assets.serving.counts import Counts, add_counts, count_files
+from media_assets.serving.files import TensorTable, lake_of, open_table
 from media_assets.serving.normalization import MeanStd, unit_range
 from media_assets.tables import TENSORS_STATISTICS
-
-_ROWS_MAPPED = 256
-"""Mapped files count as memory page by page as they are read; so many rows are kept at a time."""
 
 
 def measure_statistics(
@@ -45,9 +28,10 @@ def measure_statistics(
     version: int | None = None,
     leave_out: Callable[[str, str], None] | None = None,
 ) -> pl.DataFrame:
-    """Mean, deviation and histogram of each channel of every spec: the rows of `tensors/statistics`.
+    """Mean, deviation and histogram of each channel of every spec: rows as in `tensors/statistics`.
 
-    Memory does not grow with the table: files are mapped, or decoded some rows at a time.
+    Every tensor is read, of batches that are not done as well, and nothing is written. Memory does not grow with the
+    table: files are mapped, or decoded some rows at a time.
 
     Args:
         lake: the lake, or its folder or URL.
@@ -63,83 +47,52 @@ def measure_statistics(
         ContractBroken: tensors of one spec are stored in different ways, or are not what their row says.
         ValueError: floats whose normalization is not known, without `leave_out`.
     """
-    counters: dict[str, _Counter | None] = {}
     table = open_table(lake_of(lake), batches, version)
-    for file in table.files:
-        for form, stored in _tensors(table, file):
-            if form.spec not in counters:
-                counters[form.spec] = _counter(form, normalizations, leave_out)
-            if (counter := counters[form.spec]) is not None:
-                counter.add(form, stored)
-    measured = {spec: counter for spec, counter in counters.items() if counter is not None}
-    return TENSORS_STATISTICS.frame([row for spec in sorted(measured) for row in measured[spec].statistics.rows(spec)])
+    total = Total(normalizations, leave_out)
+    with closing(count_files(table, table.files, normalizations)) as counted:
+        for counts in counted:
+            total.add(counts)
+    return total.statistics()
 
 
-def tensors_digest(lake: Lake, version: int | None = None) -> str:
-    """What `tensors/images` consists of, in 16 hexadecimal digits; empty when it has no file.
+@dataclass
+class Total:
+    """The sum of counts. What cannot be counted is told once for each spec; see `measure_statistics`."""
+
+    normalizations: Mapping[str, MeanStd] | None
+    leave_out: Callable[[str, str], None] | None
+    _counts: Counts = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+
+    def add(self, counts: Counts) -> None:
+        """Add what was counted with the same normalizations; it must not be used afterwards.
+
+        Raises:
+            ContractBroken: tensors of one spec are stored in different ways.
+            ValueError: floats whose normalization is not known, without `leave_out`.
+        """
+        known = {spec: counted for spec, counted in counts.items() if counted.unit is not None}
+        add_counts(self._counts, known)
+        for spec in sorted(counts.keys() - known.keys() - self._told):
+            self._told.add(spec)
+            try:
+                unit_range(counts[spec].form, self.normalizations)
+            except ValueError as error:
+                if self.leave_out is None:
+                    raise
+                self.leave_out(spec, str(error))
+
+    def statistics(self) -> pl.DataFrame:
+        """Rows as in `tensors/statistics`, by spec and channel."""
+        rows = [row for spec in sorted(self._counts) for row in self._counts[spec].statistics.rows(spec)]
+        return TENSORS_STATISTICS.frame(rows)
+
+
+def tensors_digest(table: TensorTable) -> str:
+    """What a table consists of, in 16 hexadecimal digits; empty when it has no file.
 
     Files are never changed and no two have the same name, so equal digests mean equal tensors. It is kept with the
     commit of the statistics.
-
-    Raises:
-        NotMaterialized: `tensors/images` or that version does not exist.
     """
-    paths = [file.path for file in open_table(lake, None, version).files]
+    paths = [file.path for file in table.files]
     return hashlib.sha256("\n".join(paths).encode()).hexdigest()[:16] if paths else ""
-
-
-def _counter(
-    form: Form, normalizations: Mapping[str, MeanStd] | None, leave_out: Callable[[str, str], None] | None
-) -> _Counter | None:
-    try:
-        return _Counter(form, normalizations)
-    except ValueError as error:
-        if leave_out is None:
-            raise
-        leave_out(form.spec, str(error))
-        return None
-
-
-class _Counter:
-    """The statistics of one spec."""
-
-    def __init__(self, form: Form, normalizations: Mapping[str, MeanStd] | None) -> None:
-        self._form = form
-        self._gain, self._offset = unit_range(form, normalizations)
-        self.statistics = ChannelStatistics(form.scale) if form.dtype == "uint8" else ChannelStatistics()
-
-    def add(self, form: Form, stored: npt.NDArray[Any]) -> None:
-        require_one_recipe([self._form, form], form.spec)
-        if form.dtype == "uint8":
-            self.statistics.add(stored, form.layout)
-            return
-        tail = (3,) if form.layout == "hwc" else (3, 1, 1)
-        unit = stored * self._gain.reshape(tail) + self._offset.reshape(tail)
-        try:
-            self.statistics.add(unit, form.layout)
-        except ValueError as error:
-            raise ContractBroken(f"Spec {form.spec!r}: its floats are not what its name says. {error}") from error
-
-
-def _tensors(table: TensorTable, file: DataFile) -> Iterator[tuple[Form, npt.NDArray[Any]]]:
-    with table.open(file) as parquet:
-        rows = read_rows(parquet)
-        try:
-            buffer, starts = table.mapped(file, parquet.metadata, rows)
-        except NotMappedError:
-            yield from _decoded(parquet, rows)
-            return
-    for place, (number, start) in enumerate(zip(rows.form_numbers.tolist(), starts.tolist(), strict=True)):
-        if place % _ROWS_MAPPED == 0:
-            buffer.release()
-        form = rows.forms[number]
-        yield form, buffer.value(start, form.n_bytes).view(form.stored_type).reshape(form.shape)
-
-
-def _decoded(parquet: pq.ParquetFile, rows: FileRows) -> Iterator[tuple[Form, npt.NDArray[Any]]]:
-    sizes = np.array([form.n_bytes for form in rows.forms], np.int64)[rows.form_numbers]
-    values = decoded_values(parquet, TENSOR, sizes.tolist())
-    for number, value in zip(rows.form_numbers.tolist(), values, strict=True):
-        form = rows.forms[number]
-        assert value is not None, "every row was asked for"
-        yield form, value.view(form.stored_type).reshape(form.shape)

@@ -38,14 +38,18 @@ class Unfinished:
         """All of them."""
         return {*self.begun, *self.unsaid}
 
-    def told(self) -> str:
-        """How many, why, and what to do."""
+    def summary(self) -> str:
+        """How many, and why."""
         unsaid = f"without a status at stage {TENSORS_IMAGES.name} (a run stopped, or other frames came since)"
         causes = [(self.unsaid, unsaid), (self.begun, "being published, or cut short at it")]
         told = "; ".join(f"{len(batches)} {cause}: {_named(batches)}" for batches, cause in causes if batches)
+        return f"{len(self.batch_ids)} of {self.n_batches} batches with tensors are not done: {told}"
+
+    def told(self) -> str:
+        """How many, why, and what to do."""
         return (
-            f"{len(self.batch_ids)} of {self.n_batches} batches with tensors are not done: {told}. `media-assets "
-            f"materialize` finishes what no run is at work on; include_unfinished=True reads their rows as they are."
+            f"{self.summary()}. `media-assets materialize` finishes what no run is at work on; include_unfinished=True "
+            f"reads their rows as they are."
         )
 
 

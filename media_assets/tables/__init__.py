@@ -7,7 +7,7 @@ from media_assets.tables.contract import TableContract, Violation
 from media_assets.tables.frames import FRAMES_IMAGES
 from media_assets.tables.ingest import ITEM_STATUS, MANIFEST
 from media_assets.tables.raw import RAW_MEDIA
-from media_assets.tables.tensors import TENSORS_IMAGES, TENSORS_STATISTICS
+from media_assets.tables.tensors import TENSORS_HISTOGRAMS, TENSORS_IMAGES, TENSORS_STATISTICS
 
 ALL_TABLES: tuple[TableContract, ...] = (
     MANIFEST,
@@ -15,6 +15,7 @@ ALL_TABLES: tuple[TableContract, ...] = (
     RAW_MEDIA,
     FRAMES_IMAGES,
     TENSORS_IMAGES,
+    TENSORS_HISTOGRAMS,
     TENSORS_STATISTICS,
 )
 """Every table, in the order of the data's path."""
@@ -25,6 +26,7 @@ __all__ = [
     "ITEM_STATUS",
     "MANIFEST",
     "RAW_MEDIA",
+    "TENSORS_HISTOGRAMS",
     "TENSORS_IMAGES",
     "TENSORS_STATISTICS",
     "TableContract",

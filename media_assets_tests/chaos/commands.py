@@ -50,6 +50,8 @@ RUN_POINTS = (
     ("after ingest/item_status", 2),
     ("before ending a publication", 3),
     ("before clearing the journal", 1),
+    ("before tensors/histograms", 1),
+    ("after tensors/histograms", 1),
     ("before tensors/statistics", 1),
     ("after tensors/statistics", 1),
 )

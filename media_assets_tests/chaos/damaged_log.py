@@ -18,6 +18,7 @@ from deltalake import DeltaTable
 from media_assets.errors import TableDamaged
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
+from media_assets.serving.statistics import measure_statistics
 from media_assets.tables import ALL_TABLES, MANIFEST, TENSORS_STATISTICS, TableContract
 from media_assets_tests.chaos.commands import BATCH_SIZE, MAX_SECONDS, Home
 from media_assets_tests.chaos.ground import Batches, Ground, Tables, judge, make_pictures
@@ -200,6 +201,7 @@ class Runbook:
             self._one_file(path, result)
         self._rebuilt("ingest/item_status", ("materialize",), result)
         self._rebuilt("ingest/manifest", self.plan, result)
+        self._rebuilt("tensors/histograms", ("materialize",), result)
         self._rebuilt("tensors/statistics", (*materialize, "--batch", self._a_batch()), result)
 
     def _a_batch(self) -> str:
@@ -256,8 +258,8 @@ class Runbook:
             lake = Lake(LakeLocation(str(self.home.lake)))
             if not verdict.is_clean:
                 failure = str(verdict)
-            elif lake.scan(TENSORS_STATISTICS).collect().is_empty():
-                failure = "there are no statistics"
+            elif not lake.scan(TENSORS_STATISTICS).collect().equals(measure_statistics(lake)):
+                failure = "the statistics are not those of every tensor"
         except Exception as error:
             failure = f"{error!r:.800}; {log_end(self.home.log)}"
         result.promise("what the runbook says restores the table", holds=not failure, case=f"{what}: {failure}")

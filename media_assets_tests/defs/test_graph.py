@@ -23,7 +23,8 @@ SPECS = {
     "raw/media": (("ingest/manifest",), "raw", True, {"deltalake", "image"}, "3", True),
     "frames/images": (("raw/media",), "frames", True, {"deltalake", "image"}, "1", True),
     "tensors/images": (("frames/images",), "tensors", True, {"deltalake", "numpy"}, "1", True),
-    "tensors/statistics": (("tensors/images",), "tensors", False, {"deltalake", "polars"}, "1", True),
+    "tensors/histograms": (("tensors/images",), "tensors", False, {"deltalake", "polars"}, "1", True),
+    "tensors/statistics": (("tensors/histograms",), "tensors", False, {"deltalake", "polars"}, "2", True),
     "ingest/item_status": (
         ("frames/images", "raw/media", "tensors/images"),
         "outcomes",
@@ -66,7 +67,9 @@ def test_every_table_is_an_asset_with_schema_owner_and_description() -> None:
         assert all(column.description for column in schema.columns)
 
 
-@pytest.mark.parametrize("key", ["raw/media", "frames/images", "tensors/images"])
+@pytest.mark.parametrize(
+    "key", ["raw/media", "frames/images", "tensors/images", "tensors/histograms", "tensors/statistics"]
+)
 def test_column_lineage_names_columns_that_exist(key: str) -> None:
     tables = {contract.path: contract for contract in ALL_TABLES}
     lineage = all_specs()[key].metadata["dagster/column_lineage"]
@@ -100,13 +103,14 @@ def test_tensor_specs_that_cannot_be_made_are_refused_by_name(text: str) -> None
 def requested(
     instance: dg.DagsterInstance, settings: Settings, cursor: object = None
 ) -> tuple[set[tuple[str, str]], object]:
-    """What one tick of the automation sensor asks for: (asset, partition)."""
+    """What one tick of the automation sensor asks for: (asset, partition), `-` where there are none."""
     result = dg.evaluate_automation_conditions(defs=build_defs(settings), instance=instance, cursor=cursor)  # type: ignore[arg-type]
     asked = set()
     for evaluation in result.results:
         subset = evaluation.true_subset
-        keys = subset.expensively_compute_partition_keys() if not subset.is_empty else set()
-        asked |= {(evaluation.key.to_user_string(), key or "-") for key in keys}
+        if not subset.is_empty:
+            keys = subset.expensively_compute_partition_keys() if subset.is_partitioned else {"-"}
+            asked |= {(evaluation.key.to_user_string(), key) for key in keys}
     return asked, result.cursor
 
 
@@ -134,6 +138,21 @@ def test_automation_leaves_done_and_failed_batches_alone(
     launcher.materialize(batch_ids[1:2])
     asked, _ = requested(instance, settings)
     assert {batch for _, batch in asked if batch != "-"} == set(batch_ids[2:])
+
+
+def test_automation_measures_once_after_a_batch_and_never_because_it_measured(
+    plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, settings: Settings, launcher: Launcher
+) -> None:
+    measured = {("tensors/histograms", "-"), ("tensors/statistics", "-")}
+    first = plan_four()[0]
+    _, cursor = requested(instance, settings)
+    launcher.materialize([first])
+    asked, cursor = requested(instance, settings, cursor)
+    assert asked >= measured, "both tables in one request, since one step makes them"
+    launcher.measure_statistics()
+    for _ in range(2):
+        asked, cursor = requested(instance, settings, cursor)
+        assert not asked & measured
 
 
 def test_a_manifest_without_its_materialization_is_waited_for(instance: dg.DagsterInstance, settings: Settings) -> None:

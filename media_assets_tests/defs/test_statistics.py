@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,12 +11,20 @@ import dagster as dg
 from media_assets.defs.resources import Settings
 from media_assets.defs.runs import Launcher
 from media_assets.defs.tensors import statistics_are_behind
+from media_assets.lake.publications import Publications
 from media_assets.serving.statistics import measure_statistics
-from media_assets.tables import TENSORS_STATISTICS
+from media_assets.tables import TENSORS_HISTOGRAMS, TENSORS_STATISTICS, TableContract
 from media_assets_tests.media.pictures import make_jpeg
 from media_assets_tests.shelf import Shelf
 
 OWN = '[{"size": [32, 32], "resize_shorter_px": 36, "dtype": "float32", "mean": [0.4,0.4,0.4], "std": [0.2,0.2,0.2]}]'
+
+
+def recorded(instance: dg.DagsterInstance, contract: TableContract) -> dict[str, str]:
+    """What the latest materialization of a table tells."""
+    found = instance.fetch_materializations(dg.AssetKey(list(contract.key)), limit=1).records[0].asset_materialization
+    assert found is not None
+    return {name: str(value.value) for name, value in found.metadata.items()}
 
 
 def test_statistics_are_behind_until_every_tensor_is_counted(
@@ -39,6 +48,31 @@ def test_statistics_are_behind_until_every_tensor_is_counted(
     assert not statistics_are_behind(lake)
     assert lake.scan(TENSORS_STATISTICS).collect().equals(measure_statistics(lake))
     assert not lake.scan(TENSORS_STATISTICS).collect().equals(before)
+    shutil.rmtree(lake.uri(TENSORS_HISTOGRAMS))
+    assert statistics_are_behind(lake), "as the runbook has it rebuilt"
+
+
+def test_a_run_reads_the_new_batch_only_and_tells_which_are_not_done(
+    plan_four: Callable[[], list[str]], settings: Settings, launcher: Launcher, instance: dg.DagsterInstance
+) -> None:
+    first, second, third = plan_four()[:3]
+    launcher.materialize([first])
+    assert launcher.measure_statistics().success
+    launcher.materialize([second, third])
+    lake = settings.open_lake()
+    with Publications.of(lake.location).under_way(third, ["tensors.images"]):
+        assert launcher.measure_statistics().success
+        assert not statistics_are_behind(lake), "of the batches that are done"
+        told = recorded(instance, TENSORS_HISTOGRAMS)
+        assert (told["batches measured"], told["batches measured before"]) == ("1", "1")
+        left_out = recorded(instance, TENSORS_STATISTICS)["left out: not done"]
+        assert left_out.startswith("1 of 3 batches with tensors are not done")
+        assert third in left_out
+        assert lake.scan(TENSORS_STATISTICS).collect().equals(measure_statistics(lake, [first, second]))
+    assert statistics_are_behind(lake), "it is done now"
+    assert launcher.measure_statistics().success
+    assert "left out: not done" not in recorded(instance, TENSORS_STATISTICS)
+    assert lake.scan(TENSORS_STATISTICS).collect().equals(measure_statistics(lake))
 
 
 def test_a_spec_that_is_no_longer_configured_is_left_out_and_told(
@@ -53,8 +87,5 @@ def test_a_spec_that_is_no_longer_configured_is_left_out_and_told(
     lake = settings.open_lake()
     assert lake.scan(TENSORS_STATISTICS).collect()["spec"].unique().to_list() == [settings.specs()[0].name]
     assert not statistics_are_behind(lake)
-    key = dg.AssetKey(list(TENSORS_STATISTICS.key))
-    recorded = instance.fetch_materializations(key, limit=1).records[0].asset_materialization
-    assert recorded is not None
-    (told,) = (str(value.value) for name, value in recorded.metadata.items() if name.startswith("left out"))
+    (told,) = (told for name, told in recorded(instance, TENSORS_STATISTICS).items() if name.startswith("left out"))
     assert replace(settings, tensor_specs=OWN).specs()[0].name in told

@@ -35,6 +35,7 @@ PROPERTIES = {
     "reader": f"{_TESTS}.serving.test_placing:test_samples_equal_the_formula",
     "lake overwrite": f"{_TESTS}.lake.test_delta:test_any_overwrites_leave_what_a_dict_would_hold",
     "duplicates": f"{_TESTS}.stages.test_rows:test_duplicates_do_not_depend_on_the_order_of_arrival",
+    "histograms": f"{_TESTS}.stages.test_histograms:test_any_history_of_batches_ends_in_the_statistics_of_one_pass",
     "status merging": f"{_TESTS}.stages.test_interleavings:"
     "test_any_order_of_failures_fixes_and_replays_ends_in_the_tables_of_a_clean_run",
 }

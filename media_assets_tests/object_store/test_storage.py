@@ -30,7 +30,10 @@ from media_assets.lake.location import LakeLocation
 from media_assets.lake.parts import PartWriter
 from media_assets.lake.publications import Publications, unfinished_publications
 from media_assets.lake.s3_options import S3Options
+from media_assets.serving.files import open_table
+from media_assets.serving.statistics import measure_statistics
 from media_assets.serving.tensors import TensorReader
+from media_assets.stages.histograms import update_histograms
 from media_assets.tables import MANIFEST, TENSORS_IMAGES
 from media_assets_tests.lake.lakes import US, lake_at, manifest, plan, planned, tensor
 from media_assets_tests.object_store.proxy import Proxy, proxy_before
@@ -292,6 +295,23 @@ def test_a_reader_decodes_from_afar_or_maps_what_it_keeps_nearby(lake: Lake, tmp
     file.write_bytes(file.read_bytes()[:50])
     assert (TensorReader(lake, cache=cache)[:] == expected).all(), "a file cut short is fetched again"
     assert SECRET.encode() not in pickle.dumps(kept)
+
+
+def test_histograms_are_counted_from_afar_once_and_their_sum_is_that_of_a_lake_nearby(
+    lake: Lake, tmp_path: Path
+) -> None:
+    near = lake_at(tmp_path / "near")
+    for somewhere in (lake, near):
+        for number, batch_id in enumerate("ab"):
+            with PartWriter(somewhere, TENSORS_IMAGES, batch_id, "tensor") as writer:
+                row = tensor(number, bytes(range(number, number + 12)))
+                writer.append("small", row | {"shape": [2, 2, 3], "batch_id": batch_id})
+                writer.commit(US)
+            finish(somewhere, batch_id)
+    for n_measured in (2, 0):
+        far = update_histograms(open_table(lake, include_unfinished=False), None, US)
+        assert far.n_measured == n_measured
+        assert far.statistics.equals(measure_statistics(near))
 
 
 def test_every_write_asks_for_the_encryption_that_is_configured(bucket: str, proxy: Proxy, moto: str) -> None:

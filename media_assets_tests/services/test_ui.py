@@ -27,6 +27,7 @@ GRAPH = {
     ("raw", "media"),
     ("frames", "images"),
     ("tensors", "images"),
+    ("tensors", "histograms"),
     ("tensors", "statistics"),
     ("outcomes", "item_status"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from media_assets.errors import ContractBroken, NotMaterialized
 from media_assets.media.tensors import TensorSpec
+from media_assets.serving import counts
 from media_assets.serving.statistics import measure_statistics
 from media_assets.tables import TENSORS_IMAGES, TENSORS_STATISTICS
 from media_assets_tests.serving.tensor_lakes import PROVENANCE, SMALL, Sample, lake_at, respecified, samples, write
@@ -97,3 +99,15 @@ def test_one_spec_stored_in_two_ways_is_refused(tmp_path: Path) -> None:
     lake.overwrite(TENSORS_IMAGES, TENSORS_IMAGES.frame([row]), {"batch_id": ["b.0002"]}, PROVENANCE)
     with pytest.raises(ContractBroken, match="2 ways"):
         measure_statistics(lake)
+
+
+def test_no_thread_goes_on_when_one_file_is_at_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "n_usable_cores", lambda: 3)
+    batches = [samples(200, SMALL, f"b.{number:04d}", seed=number) for number in range(6)]
+    lake = write(lake_at(tmp_path), [sample for members in batches for sample in members])
+    assert measure_statistics(lake).to_dicts() == expected_rows([sample for members in batches for sample in members])
+    row = {**batches[0][0].row, "tensor": b"short"}
+    lake.overwrite(TENSORS_IMAGES, TENSORS_IMAGES.frame([row]), {"batch_id": ["b.0000"]}, PROVENANCE)
+    with pytest.raises(ContractBroken, match="144 bytes"):
+        measure_statistics(lake)
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("media-assets-counts")] == []

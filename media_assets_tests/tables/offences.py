@@ -90,6 +90,18 @@ OFFENCES: dict[str, list[Offence]] = {
         *_each("std", None),
         *_each("tensor", None),
     ],
+    "tensors.histograms": [
+        *_KEYS[: -len(_each("item_key", 1, 2, 3))],
+        *_each("spec", None),
+        *_each("channel", -1, 3, None),
+        *_each("n_tensors", 0, None),
+        *_each("layout", "whc", None),
+        *_each("dtype", "int8", None),
+        *_each("scale", 0.0, -1.0, None),
+        *_each("mean", None),
+        *_each("std", None),
+        *_each("digest", "d" * 15, "D" * 16, "d" * 17, None),
+    ],
     "tensors.statistics": [
         *_each("spec", None),
         *_each("channel", -1, 3, None),

@@ -14,6 +14,7 @@ from media_assets.tables import (
     ITEM_STATUS,
     MANIFEST,
     RAW_MEDIA,
+    TENSORS_HISTOGRAMS,
     TENSORS_IMAGES,
     TENSORS_STATISTICS,
     TableContract,
@@ -136,6 +137,21 @@ VALID: dict[TableContract, Row] = {
         "std": [0.25, 0.25, 0.25],
         "tensor": bytes(range(250, 256)),
     },
+    TENSORS_HISTOGRAMS: {
+        "batch_id": BATCH,
+        "spec": "small",
+        "channel": 0,
+        "n_tensors": 3,
+        "layout": "hwc",
+        "dtype": "uint8",
+        "scale": 1 / 255,
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.25, 0.25, 0.25],
+        "gain": [1 / 255] * 3,
+        "offset": [0.0, 0.0, 0.0],
+        "histogram": [0] * 255 + [6],
+        "digest": "d" * 16,
+    },
     TENSORS_STATISTICS: {
         "spec": "small",
         "channel": 0,
@@ -157,6 +173,7 @@ def valid(contract: TableContract, **changes: Any) -> Row:
 def numbered(contract: TableContract, n_rows: int, **changes: Any) -> list[Row]:
     """Rows that hold the contract and differ in their key."""
     name, make = {
+        TENSORS_HISTOGRAMS: ("channel", lambda i: i),
         TENSORS_STATISTICS: ("channel", lambda i: i),
         FRAMES_IMAGES: ("frame_id", lambda i: f"{i:032x}"),
         TENSORS_IMAGES: ("frame_id", lambda i: f"{i:032x}"),
@@ -229,6 +246,7 @@ _RULED: dict[str, st.SearchStrategy[Any]] = {
     "std": st.floats(0, allow_nan=False),
     "channel": st.integers(0, 2),
     "frame_id": _HEX32,
+    "digest": st.text("0123456789abcdef", min_size=16, max_size=16),
     **dict.fromkeys(("media_id", "blob"), _HEX64),
     **dict.fromkeys(("item_key", "source", "uri"), _TEXT.filter(bool)),
     **dict.fromkeys(("size_bytes", "width_px", "height_px", "n_frames", "n_tensors", "n_values"), _SIZE),

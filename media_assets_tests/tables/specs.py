@@ -120,6 +120,25 @@ SPECS: dict[str, dict[str, object]] = {
         "key": ("batch_id", "frame_id", "spec"),
         "partitions": ("batch_id",),
     },
+    "tensors.histograms": {
+        "columns": (
+            "batch_id: String",
+            "spec: String",
+            "channel: Int64",
+            "n_tensors: Int64",
+            "layout: String",
+            "dtype: String",
+            "scale: Float64",
+            "mean: list[Float64]",
+            "std: list[Float64]",
+            "gain: list[Float64]?",
+            "offset: list[Float64]?",
+            "histogram: list[Int64]?",
+            "digest: String",
+        ),
+        "key": ("batch_id", "spec", "channel"),
+        "partitions": ("batch_id",),
+    },
     "tensors.statistics": {
         "columns": (
             "spec: String",
