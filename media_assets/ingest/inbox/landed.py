@@ -55,9 +55,9 @@ class Landed:
         return PlannedItem(item_key=key, uri=self.uri, kind=Kind.IMAGE)
 
 
-def version_of(*facts: int | str) -> str:
-    """Eight hex digits that stand for what is known of the bytes without reading them."""
-    return blake2b(":".join(map(str, facts)).encode(), digest_size=4).hexdigest()
+def planned_version(source: str, item_key: str) -> str | None:
+    """Which version of its bytes an item of an inbox stands for; None for an item of any other source."""
+    return item_key.rpartition("@")[2] if source == SOURCE else None
 
 
 def is_provisional(path: bytes) -> bool:
