@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from media_assets.defs import doctor
 from media_assets.defs.inbox import take_in
 from media_assets.defs.resources import Settings
 from media_assets.errors import ErrorCode, SetupError, StoreCode, StoreRefused
@@ -137,7 +138,10 @@ def test_what_was_replaced_since_it_was_listed_is_another_item_and_never_taken_f
 
 def test_an_object_over_the_cap_is_refused_before_it_is_read_and_one_that_is_gone_is_not_found(inbox: Inbox) -> None:
     inbox.put("big.bin", b"x" * 100_001)
-    assert code(inbox.fetch_listed("big.bin")) is ErrorCode.TOO_MANY_BYTES
+    found = inbox.fetch_listed("big.bin")
+    assert isinstance(found, FetchFailed)
+    assert found.error.code is ErrorCode.TOO_MANY_BYTES
+    assert "the object has at least 100001 bytes" in found.error.message
     uri = f"{inbox.root.url}gone.jpg"
     assert code(inbox.fetch(FetchRequest("gone", uri))[0]) is ErrorCode.NOT_FOUND
 
@@ -305,6 +309,21 @@ def test_what_lands_in_a_bucket_becomes_tensors_and_what_is_put_anew_a_new_batch
         ("1", "2.jpg", None),
         ("2", "1.jpg", None),
     ]
+
+
+def test_the_doctor_says_whether_the_inbox_can_be_listed(inbox: Inbox, tmp_path: Path) -> None:
+    options = inbox.root.options
+    far = Settings(
+        lake=str(tmp_path / "lake"), inbox=inbox.root.url, s3_endpoint=options.endpoint, s3_region="us-east-1"
+    )
+    assert "nothing lies there" in doctor._inbox(far).detail
+    inbox.put("a.jpg", b"1")
+    assert "something lies there" in doctor._inbox(far).detail
+    with pytest.raises(StoreRefused):
+        doctor._inbox(replace(far, inbox="s3://no-such-bucket-here/in"))
+    near = replace(far, inbox=str(tmp_path / "inbox"))
+    assert "made when looked at" in doctor._inbox(near).detail
+    assert not (tmp_path / "inbox").exists()
 
 
 @pytest.mark.parametrize(
