@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from media_assets.errors import SetupError
 from media_assets.ingest.inbox.closing import ClosingRules, InboxMemory, memory_after, n_to_close
 from media_assets.ingest.inbox.folder import list_folder
-from media_assets.ingest.inbox.landed import Landed, is_provisional
+from media_assets.ingest.inbox.landed import Landed, is_provisional, planned_version
 from media_assets.ingest.inbox.look import Look, look
 from media_assets.ingest.planned import PlannedItem, RejectedRow
 from media_assets.lake.delta import Lake, Provenance
@@ -146,6 +146,13 @@ class TestFolder:
         assert first.path == second.path
         assert first.item_key != second.item_key
         assert first.item_key.startswith("1.jpg@")
+
+    def test_the_version_of_an_item_is_found_in_its_key(self, tmp_path: Path) -> None:
+        (tmp_path / "a@b.jpg").write_bytes(b"x")
+        (entry,) = list_folder(tmp_path)
+        assert planned_version("uploads", entry.item_key) == entry.version
+        assert planned_version("folder", entry.item_key) is None
+        assert planned_version("uploads", "a@b.jpg") is None
 
     @given(st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name))
     def test_a_key_is_made_of_any_name(self, name: bytes) -> None:

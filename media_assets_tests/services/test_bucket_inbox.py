@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ from media_assets.ingest.fetch.items import Fetched, FetchRequest
 from media_assets.ingest.fetch.limits import FetchLimits
 from media_assets.ingest.inbox import bucket as bucket_module
 from media_assets.ingest.inbox.bucket import list_bucket
-from media_assets.ingest.inbox.closing import InboxMemory, Place
+from media_assets.ingest.inbox.closing import ClosingRules, InboxMemory, Place
+from media_assets.ingest.inbox.look import look
 from media_assets.lake import s3_options
+from media_assets.lake.delta import Lake, Provenance
+from media_assets.lake.location import LakeLocation
 from media_assets.lake.s3_options import S3Options
 from media_assets.lake.s3_storage import S3Storage
 from media_assets.tables import MANIFEST
 from media_assets_tests.ingest.fetch.running import run
+from media_assets_tests.ingest.test_inbox import Registry
 from media_assets_tests.object_store.stores import client, make_bucket, set_keys
 from media_assets_tests.services.seaweedfs import WRITER, SeaweedFS
 
@@ -106,6 +111,21 @@ def test_thousands_of_objects_are_taken_in_by_few_looks_in_time(root: BucketRoot
             assert time.monotonic() - started < 60, "a sensor is given 60 seconds"
         assert len(instance.get_dynamic_partitions("batches")) == N_OBJECTS // 1000
     assert lake.scan(MANIFEST).select("item_key").collect()["item_key"].n_unique() == N_OBJECTS
+
+
+def test_two_who_look_at_once_with_a_lake_in_the_store_plan_each_object_once(root: BucketRoot) -> None:
+    fill(root, 400)
+    lake = Lake(LakeLocation(f"s3://{root.bucket}/lake", root.options))
+
+    def look_once(_: int) -> None:
+        stretch = list_bucket(root, None, time.time())
+        look(lake, Registry(), stretch.listing, InboxMemory(), ClosingRules(50, 0), time.time(), Provenance("t", "1"))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(look_once, range(2))) == [None, None]
+    look_once(0)
+    keys = lake.scan(MANIFEST).select("item_key").collect()["item_key"]
+    assert (len(keys), keys.n_unique()) == (400, 400)
 
 
 def fill(root: BucketRoot, n_objects: int) -> None:

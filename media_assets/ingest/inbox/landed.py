@@ -5,6 +5,7 @@ Not here: listing a folder (`folder.py`), and when batches are closed (`closing.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
@@ -19,6 +20,7 @@ State = Literal["whole", "in_writing", "refused"]
 """`whole`: nobody writes it any more, or what it is will be judged when it is opened. `in_writing`: to be looked at
 again. `refused`: its name says that it is no upload, and it has lain there for long."""
 
+_VERSION = re.compile(r"@([0-9a-f]{8})\Z")
 _MAX_ITEM_KEY = 4096  # characters, as the manifest's contract says
 _TEMPORARY = (b".part", b".partial", b".tmp", b".temp", b".crdownload", b".filepart", b".upload", b"~")
 
@@ -57,7 +59,8 @@ class Landed:
 
 def planned_version(source: str, item_key: str) -> str | None:
     """Which version of its bytes an item of an inbox stands for; None for an item of any other source."""
-    return item_key.rpartition("@")[2] if source == SOURCE else None
+    found = _VERSION.search(item_key) if source == SOURCE else None
+    return None if found is None else found[1]
 
 
 def is_provisional(path: bytes) -> bool:
