@@ -86,6 +86,13 @@ def test_in_a_large_bucket_a_look_costs_two_stretches_and_what_comes_last_is_see
     assert place.newest == "in/999"
 
 
+def test_what_sorts_before_everything_known_is_found_all_the_same(bucket: Bucket) -> None:
+    bucket.keys = [f"in/{n}" for n in range(5, 9)]
+    _, place = look_once(bucket, None, n_pages=3)
+    bucket.keys.append("in/1")
+    assert names(look_once(bucket, place, n_pages=3)[0]) == list("15678")
+
+
 def test_a_stretch_in_which_something_waits_is_looked_at_again(bucket: Bucket) -> None:
     bucket.keys = [f"in/{n:03d}" for n in range(30)]
     stretch = list_bucket(ROOT, None, NOW, 1)
