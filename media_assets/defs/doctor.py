@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import platform
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +20,9 @@ from media_assets.defs.resources import Settings, open_instance
 from media_assets.engine.cores import n_usable_cores
 from media_assets.engine.tasks import Work
 from media_assets.errors import MediaAssetsError
+from media_assets.ingest.fetch.buckets import BucketRoot
+from media_assets.ingest.inbox.bucket import list_bucket
+from media_assets.ingest.inbox.folder import list_folder
 from media_assets.lake.fitness import Verdict, examine
 from media_assets.media.still import StillRequest
 from media_assets.stages.reading import READ_STILL
@@ -52,6 +56,8 @@ def examine_all(settings: Settings) -> Iterator[Verdict]:
         return
     yield from examine(location)
     yield _checked("Dagster instance opens", lambda: _instance(settings))
+    if settings.inbox:
+        yield _checked("inbox can be listed", lambda: _inbox(settings))
 
 
 def _versions() -> Verdict:
@@ -120,6 +126,17 @@ def _instance(settings: Settings) -> Verdict:
     with open_instance(settings) as instance:
         n_batches = len(instance.get_dynamic_partitions("batches"))
         return Verdict("Dagster instance opens", True, f"{instance.root_directory}: {n_batches} batches registered")
+
+
+def _inbox(settings: Settings) -> Verdict:
+    place = settings.inbox_place()
+    if isinstance(place, BucketRoot):
+        found = list_bucket(place, None, time.time(), n_pages=1).listing()
+        told = f"{place.url}: {'something' if any(True for _ in found) else 'nothing'} lies there"
+    else:
+        is_there = next(list_folder(place), None) is not None if place.is_dir() else False
+        told = f"{place}: {'something lies there' if is_there else 'nothing lies there, or it is made when looked at'}"
+    return Verdict("inbox can be listed", True, told, "Correct MEDIA_ASSETS_INBOX.")
 
 
 def _checked(check: str, verdict: Callable[[], Verdict]) -> Verdict:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 import dagster as dg
 import msgspec
@@ -19,10 +19,12 @@ import msgspec
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.partitions import PartitionRegistry
 from media_assets.defs.resources import Settings, WorkbenchResource
+from media_assets.ingest.fetch.buckets import BucketRoot
+from media_assets.ingest.inbox.bucket import list_bucket
 from media_assets.ingest.inbox.closing import ClosingRules, InboxMemory
 from media_assets.ingest.inbox.folder import list_folder
-from media_assets.ingest.inbox.landed import Landed
 from media_assets.ingest.inbox.look import NAME, Look, look
+from media_assets.ingest.inbox.stretch import Stretch
 from media_assets.lake.crash_points import crash_point
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.stages.stage import IMAGE_STAGES
@@ -68,10 +70,17 @@ def take_in(instance: dg.DagsterInstance, lake: Lake, settings: Settings, memory
     provenance = Provenance(f"inbox-{uuid.uuid4()}", INBOX_CODE_VERSION)
     registry = PartitionRegistry(instance)
 
-    def listing() -> Iterable[Landed]:
-        return list_folder(Path(settings.inbox), settle_seconds=settings.inbox_settle_seconds)
+    now = time.time()
+    stretch = _stretch(settings, memory, now)
+    seen = look(lake, registry, stretch.listing, memory, rules, now, provenance)
+    return replace(seen, memory=stretch.remembered(memory, seen.memory, seen.n_waiting))
 
-    return look(lake, registry, listing, memory, rules, time.time(), provenance)
+
+def _stretch(settings: Settings, memory: InboxMemory, now: float) -> Stretch:
+    place = settings.inbox_place()
+    if isinstance(place, BucketRoot):
+        return list_bucket(place, memory.place, now)
+    return Stretch(lambda: list_folder(place, settle_seconds=settings.inbox_settle_seconds))
 
 
 def memory_of(cursor: str | None) -> InboxMemory:

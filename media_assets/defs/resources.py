@@ -22,8 +22,10 @@ from media_assets.engine.limits import WorkerLimits
 from media_assets.engine.map_items import Engine, InProcessEngine, ProcessPoolEngine
 from media_assets.errors import LakeUnfit, SetupError
 from media_assets.ingest.fetch.addresses import AddressPolicy
+from media_assets.ingest.fetch.buckets import BucketRoot
 from media_assets.ingest.fetch.limits import FetchLimits
 from media_assets.ingest.fetch.redaction import shown
+from media_assets.ingest.inbox.place import inbox_place
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
@@ -100,6 +102,14 @@ class Settings:
             n_retries=self.s3_retries,
         )
 
+    def inbox_place(self) -> Path | BucketRoot:
+        """Where media arrive by themselves.
+
+        Raises:
+            SetupError: `inbox` names no such place.
+        """
+        return inbox_place(self.inbox, self.s3(), self.location())
+
     def spool(self) -> Path:
         """Where downloads lie that are kept for the next time: in a local lake, else in the cache."""
         return self.location().storage.local_path("spool") or Path(self.cache or "cache").absolute() / "spool"
@@ -130,11 +140,12 @@ class Settings:
         return specs
 
     def fetch(self) -> FetchSettings:
-        """How the network and the local disk may be used.
+        """How the network, the local disk and the inbox's bucket may be used.
 
         Raises:
-            SetupError: a network, a limit or the proxy is not one.
+            SetupError: a network, a limit, the proxy or the inbox is not one.
         """
+        inbox = self.inbox_place() if self.inbox else None
         networks = tuple(part.strip() for part in self.allowed_networks.split(",") if part.strip())
         return FetchSettings(
             limits=FetchLimits(
@@ -144,9 +155,8 @@ class Settings:
                 n_connections_per_host=self.n_connections_per_host,
             ),
             policy=AddressPolicy(allowed_networks=networks),
-            local_roots=tuple(
-                Path(part).resolve() for part in (*self.local_roots.split(os.pathsep), self.inbox) if part
-            ),
+            local_roots=(*_folders(self.local_roots), *((inbox,) if isinstance(inbox, Path) else ())),
+            bucket_roots=(inbox,) if isinstance(inbox, BucketRoot) else (),
             proxy=_proxy_url(self.proxy),
             user_agent=self.user_agent,
         )
@@ -189,6 +199,10 @@ class Settings:
     def workbench(self, progress: Progress = no_progress) -> Workbench:
         """Everything that a stage works with."""
         return Workbench(self.open_lake(), self.open_blobs(), self.engine(), self.fetch(), progress)
+
+
+def _folders(paths: str) -> tuple[Path, ...]:
+    return tuple(Path(part).resolve() for part in paths.split(os.pathsep) if part)
 
 
 def _proxy_url(text: str) -> str | None:

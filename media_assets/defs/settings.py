@@ -62,7 +62,12 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         ),
     ),
     "What arrives by itself ([the inbox](inbox.md))": (
-        Setting("INBOX", "inbox", "A folder that is watched: what lands below it becomes batches", unset="none"),
+        Setting(
+            "INBOX",
+            "inbox",
+            "A folder, or `s3://bucket/prefix`, that is watched: what lands below it becomes batches",
+            unset="none",
+        ),
         Setting("INBOX_BATCH_SIZE", "inbox_batch_size", "Items that close a batch", 1, 100_000),
         Setting("INBOX_WAIT_SECONDS", "inbox_wait_seconds", "Time after which fewer items close a batch", 0, 604_800),
         Setting(

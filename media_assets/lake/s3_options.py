@@ -153,7 +153,7 @@ def credentials() -> S3Credential:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        found = _session().get_credentials()
+        found = botocore_session().get_credentials()
         if found is None:
             raise _no_credentials("found none")
         frozen = found.get_frozen_credentials()
@@ -172,12 +172,12 @@ def credentials() -> S3Credential:
 def credential_source() -> str:
     """Which provider of the chain the credentials come from, such as `env` or `iam-role`; never the credentials."""
     credentials()
-    found = _session().get_credentials()
+    found = botocore_session().get_credentials()
     return str(getattr(found, "method", "unknown"))
 
 
 @lru_cache(maxsize=1)
-def _session() -> Any:
+def botocore_session() -> Any:
     """One session a process: it remembers, and renews, what it found. Imported here: a local lake needs no botocore."""
     import botocore.session
 
@@ -191,7 +191,7 @@ def _configured() -> tuple[str, str]:
 
     try:
         unsigned = {"aws_access_key_id": "-", "aws_secret_access_key": "-"}  # no provider is asked for this
-        meta = _session().create_client("s3", **unsigned).meta
+        meta = botocore_session().create_client("s3", **unsigned).meta
     except (BotoCoreError, ValueError) as error:
         raise LakeUnfit(
             f"Expected AWS's own configuration to be readable, got {type(error).__name__}: {error}."
@@ -202,7 +202,7 @@ def _configured() -> tuple[str, str]:
 
 def forget() -> None:
     """Look for configuration and credentials anew: for tests that change the environment."""
-    _session.cache_clear()
+    botocore_session.cache_clear()
     _configured.cache_clear()
 
 

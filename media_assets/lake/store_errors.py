@@ -51,7 +51,7 @@ _MEANINGS = {
     "IllegalLocationConstraintException": StoreCode.REGION_WRONG,
 }
 _ADVICE = {
-    StoreCode.BUCKET_MISSING: "Create the bucket, or correct its name in MEDIA_ASSETS_LAKE or the endpoint",
+    StoreCode.BUCKET_MISSING: "Create the bucket, or correct its name or the endpoint",
     StoreCode.CREDENTIALS_MISSING: "Provide credentials",
     StoreCode.CREDENTIALS_REFUSED: "Check the access key, its secret and its session token, or log in anew",
     StoreCode.ACCESS_DENIED: "Give this identity the rights that docs/object-storage.md lists, on bucket and objects",
@@ -90,8 +90,26 @@ def told(error: BaseException) -> str:
     return f"{code.value}{because}. {_ADVICE[code]}"
 
 
+def http_status(error: BaseException) -> int | None:
+    """The HTTP status of an object store's answer; None where nothing was answered, or it cannot be told."""
+    answers = [text for link in _chain(error) if (text := _answer(link)) is not None]
+    found = next((found for text in answers if (found := _STATUS.search(text))), None)
+    return int(found[1]) if found else None
+
+
+def refused_by_answer(said: str, status: int | None, where: str) -> StoreRefused:
+    """As `refused`, for a client that has taken the answer apart: S3's own code, empty where there is none."""
+    code = _MEANINGS.get(said) or _by_status(f"status code {status}") if status else StoreCode.STORE_UNREACHABLE
+    because = f" (the store said {said})" if said else f" (HTTP {status})" if status else ""
+    return StoreRefused(
+        f"Expected the object store of {where} to answer, got {code.value}{because}. {_ADVICE[code]}. See "
+        f"docs/object-storage.md.",
+        code,
+    )
+
+
 def refused(error: BaseException, where: str) -> StoreRefused:
-    """The error to raise for what cannot be used at all. `where` is the lake's URL."""
+    """The error to raise for what cannot be used at all. `where` is the URL of a lake or an inbox."""
     code = store_code(error) or StoreCode.STORE_ERROR
     return StoreRefused(
         f"Expected the object store of {where} to answer, got {told(error)}. See docs/object-storage.md.", code

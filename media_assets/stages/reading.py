@@ -22,6 +22,7 @@ from media_assets.engine.tasks import Outcome, Task, Work
 from media_assets.errors import ErrorCode, ItemError
 from media_assets.ingest.fetch.fetch_all import fetch_all
 from media_assets.ingest.fetch.items import Fetched, FetchFailed, FetchRequest
+from media_assets.ingest.inbox.landed import planned_version
 from media_assets.ingest.planned_folders import planned_folder
 from media_assets.lake.journal import FetchJournal, JournalEntry
 from media_assets.lake.location import LakeLocation
@@ -135,6 +136,7 @@ class BatchReader:
             proxy=settings.proxy,
             user_agent=settings.user_agent,
             local_roots=(*settings.local_roots, *_folder_roots(self.bench.lake.location, self.intake.batch_id)),
+            bucket_roots=settings.bucket_roots,
             on_kept=journal,
         )
         with closing(results):
@@ -242,7 +244,13 @@ def _folder_roots(location: LakeLocation, batch_id: str) -> tuple[Path, ...]:
 
 def _request(entry: Entry) -> FetchRequest:
     item = entry.item
-    return FetchRequest(entry.key, item["uri"], item["declared_bytes"], item["declared_checksum"])
+    return FetchRequest(
+        entry.key,
+        item["uri"],
+        item["declared_bytes"],
+        item["declared_checksum"],
+        version=planned_version(item["source"], entry.key),
+    )
 
 
 def _unusable(code: ErrorCode, what: str) -> ItemError:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from media_assets.engine.map_items import Engine
 from media_assets.ingest.fetch.addresses import AddressPolicy
+from media_assets.ingest.fetch.buckets import BucketRoot
 from media_assets.ingest.fetch.limits import FetchLimits
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
@@ -25,11 +26,12 @@ def no_progress(batch_id: str, n_done: int, n_items: int) -> None:
 
 @dataclass(frozen=True)
 class FetchSettings:
-    """How the network and the local disk may be used."""
+    """How the network, the local disk and the inbox's bucket may be used."""
 
     limits: FetchLimits = field(default_factory=FetchLimits)
     policy: AddressPolicy = field(default_factory=AddressPolicy)
     local_roots: tuple[Path, ...] = ()
+    bucket_roots: tuple[BucketRoot, ...] = ()
     proxy: str | None = None
     user_agent: str = "media-assets"
 

@@ -38,7 +38,7 @@ class ManifestModel(pa.DataFrameModel):
     position: pl.Int64 = column("0-based place in the batch; the earlier of two equal items is the original", ge=0)
     source: str = column("Where it comes from: open-images, folder, ...", str_length={"min_value": 1})
     uri: str = column(
-        "Where its bytes are, http(s):// or file://, as it was given: the one column that may hold a secret",
+        "Where its bytes are, http(s)://, file:// or s3://, as it was given: the one column that may hold a secret",
         str_length={"min_value": 1},
     )
     kind: str = column("What sort of media is expected", isin=[k.value for k in Kind])

@@ -1,7 +1,7 @@
 """`make chaos`: every drill, or those named; progress on stderr, one JSON document on stdout.
 
-    python -m media_assets_tests.chaos [--drill NAME]... [--seed N] [--small] [--fuzz-seconds N] [--output FILE]
-        [--directory FOLDER]
+    python -m media_assets_tests.chaos [--drill NAME]... [--seed N] [--small] [--store] [--fuzz-seconds N]
+        [--output FILE] [--directory FOLDER]
 
 All drills at full size leave their result in `benchmarks/results/chaos-DATE.json`. Everything runs on 127.0.0.1 below
 one working folder; the number of faults and the time of every process are bounded, and a seed repeats the choices.
@@ -24,7 +24,7 @@ from benchmarks.machine import machine
 from media_assets_tests.chaos.result import Options, Result, say
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-DRILLS = ("download", "kills", "storage", "rivals", "disk-full", "clock", "damaged-log", "hostile", "fuzz")
+DRILLS = ("download", "kills", "storage", "rivals", "disk-full", "clock", "damaged-log", "hostile", "fuzz", "arrivals")
 
 
 def main() -> int:
@@ -87,7 +87,7 @@ def _document(results: list[Result], arguments: argparse.Namespace) -> dict[str,
 def _command(arguments: argparse.Namespace) -> str:
     """What says the same on any machine: where its folder lay is left out."""
     drills = [word for drill in arguments.drill or () for word in ("--drill", drill)]
-    small = ["--small"] if arguments.small else []
+    small = [f"--{flag}" for flag in ("small", "store") if getattr(arguments, flag)]
     fuzzing = (
         [] if arguments.fuzz_seconds == Options.fuzz_seconds else ["--fuzz-seconds", f"{arguments.fuzz_seconds:g}"]
     )
@@ -100,6 +100,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--drill", action="append", choices=DRILLS, help="only this one; may be given again")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--small", action="store_true", help="sizes of seconds, to try the drills themselves")
+    parser.add_argument("--store", action="store_true", help="the drill arrivals: inbox and lake on SeaweedFS")
     parser.add_argument("--output", type=Path, help="where the JSON is left")
     parser.add_argument("--directory", type=Path, help="where working folders are made; default: the system's")
     parser.add_argument("--fuzz-seconds", type=float, default=Options.fuzz_seconds, help="for the drill fuzz")

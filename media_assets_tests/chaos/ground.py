@@ -143,11 +143,16 @@ def judge(root: Path, clean: Tables) -> Verdict:
         strange += (got - want).total()
         keys = lake.scan(contract).select(contract.primary_key).collect()
         twice += keys.height - keys.n_unique()
-    left = [f"journal of {batch_id}" for batch_id in lake.partition_values(MANIFEST) if _owes(lake, batch_id)]
-    left += [f"publication of {batch_id}" for batch_id in Publications.of(location).unfinished()]
+    left = tuple(left_over(lake))
     return Verdict(
-        lost, twice, strange, tuple(unreconciled(lake)), len(missing_blobs(lake, BlobStore.at(location))), tuple(left)
+        lost, twice, strange, tuple(unreconciled(lake)), len(missing_blobs(lake, BlobStore.at(location))), left
     )
+
+
+def left_over(lake: Lake) -> list[str]:
+    """Publications and journals that finished batches do not have."""
+    journals = [f"journal of {batch_id}" for batch_id in lake.partition_values(MANIFEST) if _owes(lake, batch_id)]
+    return journals + [f"publication of {batch_id}" for batch_id in Publications.of(lake.location).unfinished()]
 
 
 def _owes(lake: Lake, batch_id: str) -> bool:

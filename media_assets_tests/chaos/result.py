@@ -14,10 +14,13 @@ _STARTED = time.monotonic()
 
 @dataclass(frozen=True)
 class Options:
-    """The choices of one call. `small` takes sizes of seconds instead of minutes; the last are the download drill's."""
+    """The choices of one call. `small` takes sizes of seconds instead of minutes; `store`: the arrivals drill is on
+    SeaweedFS; the last are the download drill's.
+    """
 
     seed: int = 1
     small: bool = False
+    store: bool = False
     fuzz_seconds: float = 60
     images: int = 10_000
     bad: int = 30

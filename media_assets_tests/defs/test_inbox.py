@@ -17,8 +17,9 @@ from media_assets.defs.inbox import inbox, memory_of
 from media_assets.defs.resources import Settings, WorkbenchResource
 from media_assets.defs.runs import done_batches
 from media_assets.ingest.inbox.closing import InboxMemory
+from media_assets.lake.crash_points import watch_crash_points
 from media_assets.stages.stage import IMAGE_STAGES
-from media_assets.tables import ITEM_STATUS
+from media_assets.tables import ITEM_STATUS, MANIFEST
 from media_assets_tests.media.pictures import make_jpeg
 
 Tick = Callable[..., dg.SensorResult | dg.SkipReason]
@@ -88,6 +89,38 @@ def test_batches_whose_run_failed_do_not_stand_before_new_ones(
     failed = dg.DagsterRun("job", status=dg.DagsterRunStatus.FAILURE, tags={"dagster/run_key": "uploads.0001"})
     instance.add_run(failed)
     assert asked_for(tick()) == [("uploads.0002", "uploads.0002")]
+
+
+POINTS = (
+    "created ingest/manifest",
+    "before ingest/manifest",
+    "after ingest/manifest",
+    "before registration",
+    "before partition",
+    "after partition",
+    "before inbox cursor",
+)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_tick_that_dies_between_any_two_steps_is_completed_by_the_next(
+    watched: Settings, instance: dg.DagsterInstance, tick: Tick, point: str
+) -> None:
+    def die(reached: str) -> None:
+        if reached == point:
+            raise KeyboardInterrupt
+
+    drop(watched, "a.jpg", "b.jpg", "c.jpg")
+    watch_crash_points(die)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tick()
+    finally:
+        watch_crash_points()
+    assert asked_for(tick()) == [("uploads.0001", "uploads.0001"), ("uploads.0002", "uploads.0002")]
+    keys = watched.open_lake().scan(MANIFEST).collect()["item_key"]
+    assert sorted(key.partition("@")[0] for key in keys) == ["a.jpg", "b.jpg", "c.jpg"]
+    assert instance.get_dynamic_partitions("batches") == ["uploads.0001", "uploads.0002"]
 
 
 def test_nothing_is_asked_of_a_project_without_an_inbox(settings: Settings, instance: dg.DagsterInstance) -> None:

@@ -64,7 +64,8 @@ SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
         ErrorCode.URL_REFUSED: Advice(
             "Not http or https, or it holds a user name, or a port that is not allowed, or it is no URL.",
             "Correct the URL in the list; secrets never belong into one. A file outside of the folders that may be "
-            "read: plan its folder (again), or configure it in `MEDIA_ASSETS_LOCAL_ROOTS`; then replay.",
+            "read: plan its folder (again), or configure it in `MEDIA_ASSETS_LOCAL_ROOTS`; then replay. An object "
+            "outside of the prefix in `MEDIA_ASSETS_INBOX`, or whose key no client can ask for: move it.",
         ),
         ErrorCode.ADDRESS_REFUSED: Advice(
             "The name leads to a private, loopback or otherwise internal address.",
@@ -75,8 +76,9 @@ SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
             "Fetch the item by other means and plan it as a folder.",
         ),
         ErrorCode.CHECKSUM_MISMATCH: Advice(
-            "The bytes are not those that the manifest declares.",
-            "Find out which of the two is right before you correct the checksum in the list.",
+            "The bytes are not those that the manifest declares, or not those that were listed in the inbox.",
+            "Find out which of the two is right before you correct the checksum in the list. What replaced a file of "
+            "the inbox is an item of its own: nothing to do.",
         ),
         ErrorCode.NOT_A_REGULAR_FILE: Advice(
             "A FIFO, device, socket or folder lies where a file was expected.",

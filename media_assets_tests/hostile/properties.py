@@ -27,6 +27,8 @@ PROPERTIES = {
     "wrapped addresses": f"{_TESTS}.ingest.fetch.test_addresses:"
     "test_judgement_is_never_milder_when_an_address_is_wrapped",
     "local files": f"{_TESTS}.ingest.fetch.test_local_files:test_a_uri_names_a_file_below_its_root_or_is_refused",
+    "inbox rounds": f"{_TESTS}.ingest.test_bucket_stretches:"
+    "test_every_key_is_found_within_one_round_whatever_is_put_and_deleted_when",
     "redaction": f"{_TESTS}.ingest.fetch.test_redaction:test_the_mart_and_the_tables_keep_the_same_of_a_uri",
     "csv rows": f"{_TESTS}.ingest.test_csv_rows:test_good_rows_behind_any_damage_are_read",
     "csv planning": f"{_TESTS}.ingest.open_images.test_reader:"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from media_assets.errors import SetupError
 from media_assets.ingest.inbox.closing import ClosingRules, InboxMemory, memory_after, n_to_close
 from media_assets.ingest.inbox.folder import list_folder
-from media_assets.ingest.inbox.landed import Landed, is_provisional
+from media_assets.ingest.inbox.landed import Landed, is_provisional, planned_version
 from media_assets.ingest.inbox.look import Look, look
 from media_assets.ingest.planned import PlannedItem, RejectedRow
 from media_assets.lake.delta import Lake, Provenance
@@ -98,6 +98,40 @@ class TestFolder:
         os.mkfifo(inbox / "pipe")
         assert states(inbox) == {"file.jpg": "whole", "folder": "whole", "pipe": "whole"}
 
+    def test_a_file_of_a_terabyte_without_content_and_one_far_below_are_entries_like_others(
+        self, tmp_path: Path
+    ) -> None:
+        with (tmp_path / "giant.jpg").open("wb") as file:
+            file.truncate(1 << 40)
+        deep = tmp_path.joinpath(*(["folder"] * 60))
+        deep.mkdir(parents=True)
+        (deep / "1.jpg").write_bytes(b"x")
+        found = {entry.path.rpartition(b"/")[2]: entry for entry in list_folder(tmp_path, now=later(deep / "1.jpg"))}
+        assert {name: entry.state for name, entry in found.items()} == {b"giant.jpg": "whole", b"1.jpg": "whole"}
+        assert found[b"giant.jpg"].n_bytes == 1 << 40
+        assert found[b"1.jpg"].item_key.count("/") == 60
+
+    def test_a_path_too_long_for_a_key_is_a_rejected_row(self) -> None:
+        row = Landed(b"x" * 5000, "file:///x", 1, "00000000", "whole").planned()
+        assert isinstance(row, RejectedRow)
+        assert "4096 characters, got 5009" in row.message
+
+    def test_a_folder_that_cannot_be_read_does_not_hide_the_others(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("a", "b", "c"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "1.jpg").write_bytes(b"x")
+        scandir = os.scandir
+
+        def refusing(path: str | bytes) -> object:  # nothing is forbidden to root: the kernel's answer is played
+            if os.fsencode(path).endswith(b"/b"):
+                raise PermissionError(13, "Permission denied")
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refusing)
+        assert list(states(tmp_path)) == ["a/1.jpg", "c/1.jpg"]
+
     def test_an_inbox_that_is_a_file_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "inbox").write_bytes(b"")
         with pytest.raises(SetupError, match="MEDIA_ASSETS_INBOX"):
@@ -112,6 +146,13 @@ class TestFolder:
         assert first.path == second.path
         assert first.item_key != second.item_key
         assert first.item_key.startswith("1.jpg@")
+
+    def test_the_version_of_an_item_is_found_in_its_key(self, tmp_path: Path) -> None:
+        (tmp_path / "a@b.jpg").write_bytes(b"x")
+        (entry,) = list_folder(tmp_path)
+        assert planned_version("uploads", entry.item_key) == entry.version
+        assert planned_version("folder", entry.item_key) is None
+        assert planned_version("uploads", "a@b.jpg") is None
 
     @given(st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name))
     def test_a_key_is_made_of_any_name(self, name: bytes) -> None:

@@ -2,7 +2,7 @@
 
 One background thread runs one event loop with `n_connections` workers. The requests are pulled lazily in the
 consumer's own thread, never more than a few ahead of the workers, so a slow consumer slows the fetch. Not
-here: one body (`downloader`, `local_files`), and what becomes of an outcome.
+here: one body (`downloader`, `local_files`, `buckets`), and what becomes of an outcome.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import queue
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ from media_assets.errors import ErrorCode, ItemError, SetupError
 from media_assets.ingest.fetch.addresses import AddressPolicy
 from media_assets.ingest.fetch.attempts import Backoff, Unchanged, is_tried_again
 from media_assets.ingest.fetch.body import Body
+from media_assets.ingest.fetch.buckets import BucketRoot, is_s3_uri, read_object
 from media_assets.ingest.fetch.connector import CleanConnector
 from media_assets.ingest.fetch.downloader import Downloader, Transfer
 from media_assets.ingest.fetch.items import BlobSink, Fetched, FetchFailed, FetchRequest
@@ -55,6 +56,7 @@ def fetch_all(
     spool_dir: Path | None = None,
     seed: int | None = None,
     local_roots: tuple[Path, ...] = (),
+    bucket_roots: tuple[BucketRoot, ...] = (),
     resolver: Callable[[], AbstractResolver] | None = None,
     on_kept: Callable[[Fetched], None] | None = None,
 ) -> Generator[Fetched | FetchFailed, None, None]:
@@ -71,6 +73,7 @@ def fetch_all(
         spool_dir: where bodies above `memory_bytes` wait; default is the system's temporary folder.
         seed: makes the jitter of retries repeatable.
         local_roots: folders (absolute, without links) from which `file://` URIs are read; default none.
+        bucket_roots: prefixes of buckets from which `s3://` URIs are read; default none.
         resolver: makes the resolver whose answers are judged; default is the system's.
         on_kept: called in the background thread as soon as the sink has a body, however busy the consumer is; it must
             be quick. What it raises comes out here.
@@ -92,6 +95,7 @@ def fetch_all(
         spool_dir=spool_dir,
         seed=seed,
         local_roots=local_roots,
+        bucket_roots=bucket_roots,
         make_resolver=resolver or aiohttp.DefaultResolver,
         on_kept=on_kept,
     )
@@ -108,6 +112,7 @@ class _Settings:
     spool_dir: Path | None
     seed: int | None
     local_roots: tuple[Path, ...]
+    bucket_roots: tuple[BucketRoot, ...]
     make_resolver: Callable[[], AbstractResolver]
     on_kept: Callable[[Fetched], None] | None
 
@@ -291,7 +296,9 @@ class _Fetcher:
 
     async def _fetch(self, request: FetchRequest, transfer: Transfer) -> Fetched:
         if is_file_uri(request.uri):
-            await self._read_local(transfer)
+            await self._attempts(transfer, lambda: self._read_local(transfer, request.version))
+        elif is_s3_uri(request.uri):
+            await self._attempts(transfer, lambda: self._read_object(transfer, request.version))
         else:
             await self._downloader.download(transfer)
         body = transfer.body
@@ -309,12 +316,24 @@ class _Fetcher:
             validators=transfer.validators,
         )
 
-    async def _read_local(self, transfer: Transfer) -> None:
+    async def _read_local(self, transfer: Transfer, version: str | None) -> None:
+        await asyncio.to_thread(read_file, transfer.uri, transfer.body, self._settings.local_roots, version)
+
+    async def _read_object(self, transfer: Transfer, version: str | None) -> None:
+        now = asyncio.get_running_loop().time
+        started, roots = now(), self._settings.bucket_roots
+        try:
+            transfer.etag = await read_object(transfer.uri, transfer.body, roots, version, transfer.seconds_left)
+        finally:
+            transfer.seconds_left -= now() - started
+
+    async def _attempts(self, transfer: Transfer, read: Callable[[], Awaitable[None]]) -> None:
+        """Fill the transfer's body from its start, as often as is worth it."""
         transfer.final_uri = transfer.uri
         while True:
             transfer.n_attempts += 1
             try:
-                return await asyncio.to_thread(read_file, transfer.uri, transfer.body, self._settings.local_roots)
+                return await read()
             except ItemError as error:
                 if transfer.n_attempts >= self._settings.limits.max_attempts or not is_tried_again(error):
                     raise

@@ -22,7 +22,8 @@ _DIGEST_CHARS = {"sha256": 64, "md5": 32}
 class FetchRequest:
     """One body wanted. `key` is the caller's; `declared_checksum` is `sha256:<hex>` or `md5:<hex>`.
 
-    With `known`, a version that is here already, the body is wanted only if the source has another one.
+    With `known`, a version that is here already, the body is wanted only if the source has another one. With `version`,
+    which an inbox's listing told (`ingest/versions.py`), only if a file or object is still that one.
     """
 
     key: Hashable
@@ -30,6 +31,7 @@ class FetchRequest:
     declared_bytes: int | None = None
     declared_checksum: str | None = None
     known: Validators | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from media_assets.errors import ErrorCode, ItemError
 from media_assets.ingest.fetch.body import Body
 from media_assets.ingest.fetch.limits import MIB
 from media_assets.ingest.fetch.redaction import shown
+from media_assets.ingest.versions import require_version, version_of
 
 _FOLDER = os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -72,20 +73,19 @@ def _names(root: Path) -> list[bytes]:
     return [name for name in os.fsencode(root.absolute()).split(b"/") if name]
 
 
-def read_file(uri: str, body: Body, local_roots: tuple[Path, ...]) -> None:
-    """Read the file into an empty body (blocks on the disk).
+def read_file(uri: str, body: Body, local_roots: tuple[Path, ...], version: str | None = None) -> None:
+    """Read the file into an empty body (blocks on the disk). With a `version`, only if it is still that one.
 
     Raises:
-        ItemError: NOT_FOUND, FORBIDDEN, SYMLINK_REFUSED, NOT_A_REGULAR_FILE, TOO_MANY_BYTES, TRUNCATED_BODY
-        (it changed
-            meanwhile), URL_REFUSED, CONNECTION_FAILED (the disk failed).
+        ItemError: NOT_FOUND, FORBIDDEN, SYMLINK_REFUSED, NOT_A_REGULAR_FILE, TOO_MANY_BYTES, TRUNCATED_BODY (it changed
+            meanwhile), CHECKSUM_MISMATCH (it was replaced before), URL_REFUSED, CONNECTION_FAILED (the disk failed).
     """
     names = path_components(uri, local_roots)
     where = shown(uri)
     try:
         handle = _open(names, where)
         try:
-            _read(handle, body, where)
+            _read(handle, body, where, version)
         finally:
             os.close(handle)
     except OSError as error:
@@ -130,9 +130,15 @@ def _refused(uri: str, why: str) -> ItemError:
     return ItemError(ErrorCode.URL_REFUSED, f"{shown(uri)}: {why}")
 
 
-def _read(handle: int, body: Body, where: str) -> None:
+def file_version(found: os.stat_result) -> str:
+    """The version of a file: what changes when it is written or replaced."""
+    return version_of(found.st_size, found.st_mtime_ns)
+
+
+def _read(handle: int, body: Body, where: str, version: str | None) -> None:
     before = os.fstat(handle)
     _refuse_odd_kinds(before, where)
+    require_version(version, file_version(before), where)
     body.refuse_more_than_cap(before.st_size, f"{where}: the file has")
     while body.size_bytes <= before.st_size and (chunk := os.read(handle, MIB)):
         body.append(chunk)

@@ -21,15 +21,25 @@ class ClosingRules:
     max_batches: int = 20
 
 
-class InboxMemory(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True):
+    """How far the listings of a large inbox got: the key after which the one that goes round continues (empty: at the
+    beginning), and the greatest key that was ever listed.
+    """
+
+    swept_to: str = ""
+    newest: str = ""
+
+
+class InboxMemory(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is remembered from one look to the next: since when something has been waiting (seconds since the epoch),
-    and the digest of a listing in which everything was planned.
+    the digest of a listing in which everything was planned, and in a large inbox the place.
 
     Losing it loses nothing: the manifest says what was planned. What waits then waits anew.
     """
 
     waiting_since: float | None = None
     all_planned: str | None = None
+    place: Place | None = None
 
 
 def n_to_close(n_waiting: int, waiting_since: float | None, now: float, rules: ClosingRules) -> int:

@@ -19,8 +19,9 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 from media_assets.errors import SetupError
+from media_assets.ingest.fetch.local_files import file_version
 from media_assets.ingest.folder import folder_uri
-from media_assets.ingest.inbox.landed import Landed, State, is_provisional, version_of
+from media_assets.ingest.inbox.landed import Landed, State, is_provisional
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOATIME", 0)
 _LEASES = hasattr(fcntl, "F_SETLEASE") and hasattr(fcntl, "F_SETSIG")
@@ -81,7 +82,7 @@ def _landed(
     elif stat.S_ISREG(found.st_mode) and (abs(unchanged_seconds) < settle or _is_written(entry.path)):
         state = "in_writing"
     uri = base_uri + quote_from_bytes(path, safe="/")
-    return Landed(path, uri, found.st_size, version_of(found.st_size, found.st_mtime_ns), state)
+    return Landed(path, uri, found.st_size, file_version(found), state)
 
 
 def _is_written(path: bytes) -> bool:

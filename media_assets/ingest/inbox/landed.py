@@ -5,6 +5,7 @@ Not here: listing a folder (`folder.py`), and when batches are closed (`closing.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
@@ -19,6 +20,7 @@ State = Literal["whole", "in_writing", "refused"]
 """`whole`: nobody writes it any more, or what it is will be judged when it is opened. `in_writing`: to be looked at
 again. `refused`: its name says that it is no upload, and it has lain there for long."""
 
+_VERSION = re.compile(r"@([0-9a-f]{8})\Z")
 _MAX_ITEM_KEY = 4096  # characters, as the manifest's contract says
 _TEMPORARY = (b".part", b".partial", b".tmp", b".temp", b".crdownload", b".filepart", b".upload", b"~")
 
@@ -55,9 +57,10 @@ class Landed:
         return PlannedItem(item_key=key, uri=self.uri, kind=Kind.IMAGE)
 
 
-def version_of(*facts: int | str) -> str:
-    """Eight hex digits that stand for what is known of the bytes without reading them."""
-    return blake2b(":".join(map(str, facts)).encode(), digest_size=4).hexdigest()
+def planned_version(source: str, item_key: str) -> str | None:
+    """Which version of its bytes an item of an inbox stands for; None for an item of any other source."""
+    found = _VERSION.search(item_key) if source == SOURCE else None
+    return None if found is None else found[1]
 
 
 def is_provisional(path: bytes) -> bool:

@@ -17,6 +17,7 @@ from media_assets.errors import ErrorCode, ItemError
 from media_assets.ingest.fetch import local_files
 from media_assets.ingest.fetch.body import Body
 from media_assets.ingest.fetch.fetch_all import FetchRequest
+from media_assets.ingest.fetch.local_files import file_version
 from media_assets_tests.ingest.fetch.running import QUICK, code, failed, fetched
 
 BODY = b"picture" * 10_000
@@ -171,6 +172,17 @@ def test_file_is_truncated_when_it_never_stops_changing(folder: Path, monkeypatc
     monkeypatch.setattr(Body, "append", _growing(folder / "a.jpg", 1_000))
     found = failed(uri(folder / "a.jpg"), local_roots=(folder,), limits=replace(QUICK, max_attempts=2))
     assert (found.error.code, found.n_attempts) == (ErrorCode.TRUNCATED_BODY, 2)
+
+
+def test_a_file_that_was_replaced_since_it_was_listed_is_not_taken_for_it(folder: Path) -> None:
+    listed = file_version((folder / "a.jpg").stat())
+    request = FetchRequest("a", uri(folder / "a.jpg"), version=listed)
+    _, body = fetched(request, local_roots=(folder,))
+    assert body == BODY
+    (folder / "a.jpg").write_bytes(b"other")
+    found = failed(request, local_roots=(folder,))
+    assert (found.error.code, found.n_attempts) == (ErrorCode.CHECKSUM_MISMATCH, 1)
+    assert "item of its own" in found.error.message
 
 
 def n_handles() -> int:
