@@ -49,7 +49,7 @@ def read_events(instance: dg.DagsterInstance, cursor: EventCursor, now: float) -
     for event_type in _TYPES:
         records = _records(instance, event_type, after, now)
         found += records
-        if len(records) == MOST_EVENTS:  # of this type there may be more: beyond it, the order would be lost
+        if len(records) == MOST_EVENTS + _OVERLAP:  # of this type there may be more: beyond it, the order would be lost
             horizon = min(horizon or records[-1].storage_id, records[-1].storage_id)
     found = sorted(
         (record for record in found if horizon is None or record.storage_id <= horizon),
@@ -70,11 +70,11 @@ def _records(
     wanted = dg.EventRecordsFilter(
         event_type, after_cursor=after, after_timestamp=now - FIRST_LOOK_SECONDS if after is None else None
     )
-    storage = instance.event_log_storage
+    storage, limit = instance.event_log_storage, MOST_EVENTS + _OVERLAP  # so that it never reads only what it knows
     if isinstance(storage, SqlEventLogStorage):
         # SQLite's own reads each run's file, which has ids of its own; all of these types are in the common index too.
-        return list(SqlEventLogStorage.get_event_records(storage, wanted, MOST_EVENTS, ascending=True))
-    return list(storage.get_event_records(wanted, MOST_EVENTS, ascending=True))
+        return list(SqlEventLogStorage.get_event_records(storage, wanted, limit, ascending=True))
+    return list(storage.get_event_records(wanted, limit, ascending=True))
 
 
 @dataclass
@@ -163,8 +163,8 @@ class EventReader:
                     link=self._link(f"runs/{run_id}"),
                 )
             )
-        for subject, source, member in _members(run, [each for each in batch_ids if each not in failed]):
-            self.ledger.clear(Kind.RUN, subject, source, member, at)  # these the run has done
+        for batch_id in set(batch_ids) - set(failed):  # these the run has done
+            self.ledger.clear(Kind.RUN, "", source_of(batch_id), batch_id, at)
 
     def _explained(self, run_id: str, failure: str) -> tuple[Mapping[str, str], str]:
         """Why a run failed: batch → its error, as far as the run says so, and the error of the whole."""

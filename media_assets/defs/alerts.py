@@ -72,10 +72,12 @@ def watch(
     book = _MemoryBook(instance)
     memory = book.memory
     reader = EventReader(instance, memory.desk.ledger, settings.ui_url)
-    until, has_more = time.monotonic() + _READING_SECONDS, True
-    while has_more and time.monotonic() < until:
+    until = time.monotonic() + _READING_SECONDS
+    while True:
         records, has_more = read_events(instance, memory.events, now)
         reader.take(records)
+        if not has_more or time.monotonic() >= until:
+            break
     if not 0 <= now - memory.looked_at < EVERY_SECONDS:
         bounds = Bounds(settings.alert_stuck_minutes, settings.alert_failed_percent, settings.alert_window_hours)
         take_conditions(instance, settings.open_lake(), memory.desk.ledger, bounds, settings.ui_url, now)

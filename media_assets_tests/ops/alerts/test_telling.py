@@ -33,7 +33,7 @@ def trouble(member: str, at: float, check: str = "contract_holds", severity: Sev
 
 @dataclass
 class Place:
-    """Destinations that note what they were sent, and are down when told to be; the memory is saved as it is in life."""
+    """Destinations that note what they were sent, and are down when told to be; the memory is saved as in life."""
 
     names: tuple[str, ...] = ("JSON 1",)
     wanted: Severity = Severity.WARNING
