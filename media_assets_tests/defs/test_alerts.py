@@ -173,6 +173,21 @@ def test_a_flood_that_takes_too_long_is_told_of_as_far_as_it_was_read_and_the_re
     assert [message["title"].split()[1] for message in webhook.seen] == ["3", "4", "5"]
 
 
+def test_no_event_is_passed_over_when_one_type_has_more_of_them_than_another(
+    memory_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alert_events, "MOST_EVENTS", 1)
+    monkeypatch.setattr(alert_events, "_OVERLAP", 1)
+    for number in range(5):
+        evaluate(memory_instance, False, f"photos.{number:04d}")
+    end_run(memory_instance, {}, "gone")
+    cursor, read, has_more = EventCursor(), list[str](), True
+    while has_more:
+        records, has_more = read_events(memory_instance, cursor, time.time())
+        read += [record.event_log_entry.dagster_event_type.value for record in records]
+    assert read == [dg.DagsterEventType.ASSET_CHECK_EVALUATION.value] * 5 + ["PIPELINE_FAILURE"]
+
+
 def test_an_event_that_shows_late_below_those_that_were_read_is_taken(instance: dg.DagsterInstance) -> None:
     for number in range(5):
         evaluate(instance, False, f"photos.{number:04d}")

@@ -65,8 +65,14 @@ def _service(url: str) -> Any:
     from apprise.common import PersistentStoreMode
 
     with _hush:
-        # Nothing is kept on the disk, and no plug-ins are looked for there.
-        asset = AppriseAsset(storage_mode=PersistentStoreMode.MEMORY, plugin_paths=[], app_id="Media Assets")
+        # Nothing is kept on the disk, no plug-ins are looked for there, and no pictures of a third party are linked.
+        asset = AppriseAsset(
+            storage_mode=PersistentStoreMode.MEMORY,
+            plugin_paths=[],
+            app_id="Media Assets",
+            image_url_mask="",
+            image_url_logo="",
+        )
         return Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
 
 

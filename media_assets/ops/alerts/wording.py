@@ -57,6 +57,8 @@ def compose(
             break
         parts.append(_cut(part, max(room, most // 2)))
         told.append((key, group))
+    if len(groups) == 1:  # the title says it already
+        parts = [parts[0].partition("\n")[2]]
     if n_more := len(groups) - len(told):
         parts.append(f"{n_more} more to tell, in the next message; now: `media-assets alerts list`.")
     body = "\n\n".join([*parts, end])
