@@ -107,7 +107,7 @@ class EventReader:
 
     def _take_check(self, check: dg.AssetCheckEvaluation, run_id: str, at: float) -> None:
         path = "/".join(check.asset_key.path)
-        subject, batch_id = f"{path}: {check.check_name}", check.partition or ""
+        subject, batch_id = check_subject(check.asset_check_key), check.partition or ""
         source = source_of(batch_id) if batch_id else ""
         if check.passed:
             self.ledger.clear(Kind.CHECK, subject, source, batch_id, at)
@@ -192,6 +192,11 @@ class EventReader:
         return f"{self.ui_url.rstrip('/')}/{path}" if self.ui_url else ""
 
 
+def check_subject(key: dg.AssetCheckKey) -> str:
+    """What troubles call a check: `table: check`."""
+    return f"{'/'.join(key.asset_key.path)}: {key.name}"
+
+
 def _members(run: dg.DagsterRun, batch_ids: list[str]) -> Iterator[tuple[str, str, str]]:
     """Subject, source and member of what a run was to make: each batch, or all of it where there are none."""
     if batch_ids:
@@ -202,7 +207,7 @@ def _members(run: dg.DagsterRun, batch_ids: list[str]) -> Iterator[tuple[str, st
 
 def _label(run: dg.DagsterRun) -> str:
     keys = ["/".join(key.path) for key in run.asset_selection or ()]
-    keys = keys or [f"{'/'.join(key.asset_key.path)}: {key.name}" for key in run.asset_check_selection or ()]
+    keys = keys or [check_subject(key) for key in run.asset_check_selection or ()]
     keys.sort()
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "") or run.job_name
 

@@ -16,12 +16,13 @@ import dagster as dg
 import msgspec
 
 from media_assets.defs.alert_conditions import EVERY_SECONDS, Bounds, take_conditions
-from media_assets.defs.alert_events import EventCursor, EventReader, read_events
+from media_assets.defs.alert_events import EventCursor, EventReader, check_subject, read_events
 from media_assets.defs.resources import Settings, WorkbenchResource
 from media_assets.errors import AlertUndelivered
 from media_assets.ops.alerts.destinations import Destination, deliver
 from media_assets.ops.alerts.pace import Pace
 from media_assets.ops.alerts.telling import Deliver, Desk, Outcome, tell
+from media_assets.ops.alerts.troubles import Kind
 
 INTERVAL_SECONDS = 30
 _READING_SECONDS = 15.0  # of the 60 that a tick may take; delivering takes at most as much
@@ -54,7 +55,7 @@ def alerts(context: dg.SensorEvaluationContext, workbench: WorkbenchResource) ->
     destinations = settings.alert_destinations()
     if not destinations:
         return dg.SkipReason("MEDIA_ASSETS_ALERT_URLS names nobody to tell; see docs/alerts.md.")
-    outcomes = watch(context.instance, settings, destinations)
+    outcomes = watch(context.instance, settings, destinations, known_checks=_known_checks(context))
     if any(outcome.has_failed for outcome in outcomes):
         raise AlertUndelivered(_told(outcomes))
     return dg.SkipReason(_told(outcomes))
@@ -66,8 +67,12 @@ def watch(
     destinations: Sequence[Destination],
     now: float | None = None,
     send: Deliver = deliver,
+    known_checks: frozenset[str] | None = None,
 ) -> list[Outcome]:
-    """Look once at everything, tell what is due, and remember it."""
+    """Look once at everything, tell what is due, and remember it.
+
+    A check that is none of `known_checks`, as `table: check`, is over: nothing will ever say that it passes.
+    """
     now = time.time() if now is None else now
     book = _MemoryBook(instance)
     memory = book.memory
@@ -78,6 +83,8 @@ def watch(
         reader.take(records)
         if not has_more or time.monotonic() >= until:
             break
+    if known_checks is not None:
+        memory.desk.ledger.close_all(lambda group: group.kind is Kind.CHECK and group.subject not in known_checks, now)
     if not 0 <= now - memory.looked_at < EVERY_SECONDS:
         bounds = Bounds(settings.alert_stuck_minutes, settings.alert_failed_percent, settings.alert_window_hours)
         take_conditions(instance, settings.open_lake(), memory.desk.ledger, bounds, settings.ui_url, now)
@@ -94,6 +101,13 @@ def remembered(instance: dg.DagsterInstance) -> AlertMemory:
         return msgspec.json.decode(stored or "{}", type=AlertMemory)
     except msgspec.MsgspecError:  # of another version: the first look goes back a day
         return AlertMemory()
+
+
+def _known_checks(context: dg.SensorEvaluationContext) -> frozenset[str] | None:
+    """Every check of the graph that the tick is of, as troubles call it."""
+    if (repository := context.repository_def) is None:
+        return None
+    return frozenset(map(check_subject, repository.asset_graph.asset_check_keys))
 
 
 @dataclass

@@ -21,6 +21,7 @@ from media_assets.defs import alerts as alerts_module
 from media_assets.defs.alert_events import EventCursor, read_events
 from media_assets.defs.alerts import alerts, remembered, watch
 from media_assets.defs.dead_runs import own_process_tags
+from media_assets.defs.graph import build_defs
 from media_assets.defs.live_runs import PARTITION, RANGE_END, RANGE_START
 from media_assets.defs.resources import Settings, WorkbenchResource
 from media_assets.defs.runs import Launcher
@@ -142,6 +143,21 @@ def test_a_failed_check_is_told_with_where_and_what_to_do_and_then_its_end(
         assert line in failed["message"]
     assert over["title"].startswith("OK again: batch photos.0007")
     assert over["type"] == "success"
+
+
+def test_a_check_that_is_gone_is_over(memory_instance: dg.DagsterInstance, told: Settings, webhook: Webhook) -> None:
+    definitions = build_defs(told)
+
+    def tick_of_the_graph() -> None:
+        context = dg.build_sensor_context(instance=memory_instance, definitions=definitions)
+        alerts(context, workbench=WorkbenchResource.of(told))
+
+    evaluate(memory_instance, False, "photos.0001", check="was_removed")
+    evaluate(memory_instance, False, "photos.0001", check="few_items_failed")
+    tick(memory_instance, told)
+    tick_of_the_graph()
+    assert "2 open" in webhook.seen[0]["title"]
+    assert webhook.seen[1]["title"] == "OK again: batch photos.0001 failed the check was_removed of raw/media"
 
 
 def test_many_at_once_are_one_message_and_read_in_bounded_pieces(

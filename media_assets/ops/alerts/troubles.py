@@ -6,7 +6,7 @@ Pure: what is known is given, clocks included. Not here: where troubles come fro
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 import msgspec
@@ -141,6 +141,12 @@ class Ledger(msgspec.Struct):
                 self.note(trouble)
             elif known.what:
                 known.what, known.next_step, known.link = trouble.what, trouble.next_step, trouble.link
+
+    def close_all(self, is_meant: Callable[[Group], bool], at: float) -> None:
+        """Clear all members of some groups."""
+        for group in [group for group in self.groups.values() if is_meant(group)]:
+            for member in list(group.open):
+                self.clear(group.kind, group.subject, group.source, member, at)
 
     def forget(self, group_ids: Iterable[str]) -> None:
         """Drop groups that are over."""
