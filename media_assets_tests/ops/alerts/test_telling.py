@@ -198,6 +198,9 @@ def test_more_groups_than_a_message_holds_go_into_the_next_ones() -> None:
     told = [key for message in place.messages() for key in message.told]
     assert len(set(told)) == len(told) == 10
     assert "more to tell" in place.messages()[0].body
+    for message in place.messages():
+        for key in message.told:
+            assert f"batch {key.rpartition('|')[2]}.0001 failed" in message.title + message.body, "it is really told"
 
 
 STEP = st.one_of(
