@@ -16,6 +16,7 @@ from media_assets.defs.live_runs import PARTITION, batches_in_progress, batches_
 from media_assets.errors import MediaAssetsError
 from media_assets.ingest.fetch.redaction import shown
 from media_assets.lake.delta import Lake
+from media_assets.lake.store_errors import store_errors_told
 from media_assets.ops.alerts.conditions import failure_rates, planned_at
 from media_assets.ops.alerts.safe_text import safe_text
 from media_assets.ops.alerts.troubles import Kind, Ledger, Severity, Trouble, source_of
@@ -40,10 +41,13 @@ def take_conditions(
 ) -> None:
     """Note in the ledger what is wrong now, and what is so no more."""
     try:
-        stuck = list(_stuck_batches(instance, lake, bounds, ui_url, now))
-        rates = list(_high_rates(lake, bounds, now))
-    except MediaAssetsError as error:
-        what = safe_text(f"{type(error).__name__}: {error}", shown)
+        with store_errors_told("the lake"):
+            stuck = list(_stuck_batches(instance, lake, bounds, ui_url, now))
+            rates = list(_high_rates(lake, bounds, now))
+    except Exception as error:  # whatever it is: what the events say has to be told all the same
+        # Only our own errors are sure to hold no key of a store.
+        what = type(error).__name__ + (f": {error}" if isinstance(error, MediaAssetsError) else "")
+        what = safe_text(what, shown)
         ledger.replace(Kind.LAKE, [_trouble(Kind.LAKE, "", "", what, now)], now)
         return
     ledger.replace(Kind.LAKE, [], now)

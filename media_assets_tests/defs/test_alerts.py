@@ -27,6 +27,7 @@ from media_assets.defs.resources import Settings, WorkbenchResource
 from media_assets.defs.runs import Launcher
 from media_assets.errors import AlertUndelivered, SetupError
 from media_assets.ingest.fetch.limits import FetchLimits
+from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.delta import Lake
 from media_assets.ops.alerts.telling import Outcome
 from media_assets.stages.stage import IMAGE_STAGES
@@ -161,14 +162,14 @@ def test_a_check_that_is_gone_is_over(memory_instance: dg.DagsterInstance, told:
 
 
 def test_many_at_once_are_one_message_and_read_in_bounded_pieces(
-    instance: dg.DagsterInstance, told: Settings, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+    memory_instance: dg.DagsterInstance, told: Settings, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alert_events, "MOST_EVENTS", 4)
     monkeypatch.setattr(alert_events, "_OVERLAP", 2)
     for number in range(8):
-        evaluate(instance, False, f"photos.{number:04d}")
-        evaluate(instance, True, f"photos.{number:04d}", check="contract_holds")
-    look(instance, told)
+        evaluate(memory_instance, False, f"photos.{number:04d}")
+        evaluate(memory_instance, True, f"photos.{number:04d}", check="contract_holds")
+    look(memory_instance, told)
     (message,) = webhook.seen
     assert message["title"] == "ERROR: 8 batches of photos failed the check few_items_failed of raw/media"
     assert "photos.0000, photos.0001, photos.0002 and 5 more" in message["message"]
@@ -176,16 +177,16 @@ def test_many_at_once_are_one_message_and_read_in_bounded_pieces(
 
 
 def test_a_flood_that_takes_too_long_is_told_of_as_far_as_it_was_read_and_the_rest_later(
-    instance: dg.DagsterInstance, told: Settings, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+    memory_instance: dg.DagsterInstance, told: Settings, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alert_events, "MOST_EVENTS", 1)
     monkeypatch.setattr(alert_events, "_OVERLAP", 2)
     monkeypatch.setattr(alerts_module, "_READING_SECONDS", 0.0)
     for number in range(5):
-        evaluate(instance, False, f"photos.{number:04d}")
-    look(instance, told)
-    look(instance, told, 1000)
-    look(instance, told, 2000)
+        evaluate(memory_instance, False, f"photos.{number:04d}")
+    look(memory_instance, told)
+    look(memory_instance, told, 1000)
+    look(memory_instance, told, 2000)
     assert [message["title"].split()[1] for message in webhook.seen] == ["3", "4", "5"]
 
 
@@ -216,10 +217,10 @@ def test_an_event_that_shows_late_below_those_that_were_read_is_taken(instance: 
     assert [record.storage_id for record in read_events(instance, cursor, time.time())[0]] == [ids[2]]
 
 
-def test_the_first_look_goes_back_a_day(instance: dg.DagsterInstance) -> None:
-    evaluate(instance, False, "photos.0001")
-    assert read_events(instance, EventCursor(), time.time() + 25 * 3600)[0] == []
-    assert len(read_events(instance, EventCursor(), time.time() + 23 * 3600)[0]) == 1
+def test_the_first_look_goes_back_a_day(memory_instance: dg.DagsterInstance) -> None:
+    evaluate(memory_instance, False, "photos.0001")
+    assert read_events(memory_instance, EventCursor(), time.time() + 25 * 3600)[0] == []
+    assert len(read_events(memory_instance, EventCursor(), time.time() + 23 * 3600)[0]) == 1
 
 
 def test_a_failed_run_is_told_with_its_cause_until_one_succeeds(
@@ -371,9 +372,40 @@ def test_what_cannot_be_delivered_fails_the_tick_and_is_delivered_later(
     assert "it happened 2 times" in message["message"]
 
 
-def test_nobody_to_tell_is_said_and_nothing_is_read(instance: dg.DagsterInstance, settings: Settings) -> None:
-    assert "MEDIA_ASSETS_ALERT_URLS names nobody" in tick(instance, settings)
-    assert remembered(instance).events.after is None
+def test_a_crash_between_a_delivery_and_its_note_tells_the_same_once_more_and_no_more(
+    memory_instance: dg.DagsterInstance, told: Settings, webhook: Webhook
+) -> None:
+    def die(point: str) -> None:
+        if point == "after alerts are sent":
+            raise KeyboardInterrupt
+
+    evaluate(memory_instance, False, "photos.0001")
+    watch_crash_points(die)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tick(memory_instance, told)
+    finally:
+        watch_crash_points()
+    for _ in range(3):
+        tick(memory_instance, told)
+    assert [message["title"].split(":")[0] for message in webhook.seen] == ["ERROR", "ERROR"]
+
+
+def test_an_error_of_a_store_is_told_without_its_words_and_hides_no_other_trouble(
+    memory_instance: dg.DagsterInstance, told: Settings, webhook: Webhook
+) -> None:
+    evaluate(memory_instance, False, "photos.0001")
+    with mock.patch("media_assets.defs.alert_conditions.failure_rates", side_effect=RuntimeError("key AKIA-secret")):
+        tick(memory_instance, told)
+    (message,) = webhook.seen
+    assert "[error] the lake cannot be read.\nWhat: RuntimeError\n" in message["message"]
+    assert "batch photos.0001 failed" in message["message"]
+    assert "AKIA" not in str(message)
+
+
+def test_nobody_to_tell_is_said_and_nothing_is_read(memory_instance: dg.DagsterInstance, settings: Settings) -> None:
+    assert "MEDIA_ASSETS_ALERT_URLS names nobody" in tick(memory_instance, settings)
+    assert remembered(memory_instance).events.after is None
 
 
 def test_destinations_come_from_a_file_too_and_a_bad_one_shows_nothing(
