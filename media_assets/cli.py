@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from media_assets.cli_alerts import alerts
 from media_assets.cli_context import (
     MOST_HOURS,
     NOTHING_PLANNED,
@@ -166,6 +167,7 @@ def doctor(as_json: bool) -> None:
         raise SystemExit(1)
 
 
+main.add_command(alerts)
 main.add_command(plan)
 main.add_command(dead_letters)
 

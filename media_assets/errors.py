@@ -8,6 +8,7 @@
     │   ├── RivalRun         another run published the same batch at the same time
     │   ├── ContractBroken   rows in hand break their table's contract
     │   └── ReconciliationBroken   items that entered and statuses that came out do not add up
+    ├── AlertUndelivered     a destination of alerts did not take a message; it is kept and sent later
     └── SetupError           the machine, the store or the configuration is unfit
         ├── LakeUnfit
         │   ├── TableDamaged  a table's log or files are not whole; nothing is read or written
@@ -149,6 +150,10 @@ class ContractBroken(BatchError, ValueError):
 
 class ReconciliationBroken(BatchError, ValueError):
     """What entered a stage and what came out of it do not add up."""
+
+
+class AlertUndelivered(MediaAssetsError):
+    """A destination of alerts did not take a message. The message is kept and sent later."""
 
 
 class SetupError(MediaAssetsError):

@@ -47,6 +47,7 @@ def examine_all(settings: Settings) -> Iterator[Verdict]:
     yield _versions()
     yield _one_opencv()
     yield _checked("configuration is readable", lambda: _configuration(settings))
+    yield _checked("those to tell of failures are known", lambda: _alerts(settings))
     yield _checked("decoders open a picture in the sandbox", lambda: _sandbox(settings))
     yield _checked("formats can be decoded", _formats)
     try:
@@ -91,6 +92,12 @@ def _configuration(settings: Settings) -> Verdict:
     fetch = settings.fetch()
     opened = ", ".join(fetch.policy.allowed_networks) or "public addresses only"
     return Verdict("configuration is readable", True, f"lake {settings.location().root}; {names}; network: {opened}")
+
+
+def _alerts(settings: Settings) -> Verdict:
+    names = ", ".join(each.name for each in settings.alert_destinations())
+    told = names or "nobody is told: MEDIA_ASSETS_ALERT_URLS is not set"
+    return Verdict("those to tell of failures are known", True, told)
 
 
 def _sandbox(settings: Settings) -> Verdict:

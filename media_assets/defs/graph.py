@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from media_assets.defs import automation, images, inbox, ingest, tensors
+from media_assets.defs import alerts, automation, images, inbox, ingest, tensors
 from media_assets.defs.resources import Settings, WorkbenchResource, s3_resource
 from media_assets.stages.workbench import no_progress
 
@@ -30,7 +30,7 @@ def build_defs(settings: Settings | None = None, resources: Mapping[str, object]
     settings = settings or Settings.from_environment()
     return dg.Definitions(
         assets=assets,
-        sensors=[automation.SENSOR, inbox.inbox],
+        sensors=[automation.SENSOR, inbox.inbox, alerts.alerts],
         resources={
             "workbench": WorkbenchResource.of(settings),
             "progress": no_progress,

@@ -13,7 +13,7 @@ import dagster as dg
 from media_assets.defs.dead_runs import is_from_command_line, may_be_alive
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-_PARTITION = "dagster/partition"
+PARTITION = "dagster/partition"
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -36,12 +36,13 @@ def batches_in_progress(instance: dg.DagsterInstance) -> dict[str, str]:
     ordered, is_daemon_up = list(instance.get_dynamic_partitions("batches")), _is_daemon_up(instance)
     for run in runs:
         if may_be_alive(run) if is_from_command_line(run) else is_daemon_up:
-            found |= dict.fromkeys(_batches_of(run, ordered), run.run_id)
+            found |= dict.fromkeys(batches_of(run, ordered), run.run_id)
     return found
 
 
-def _batches_of(run: dg.DagsterRun, ordered: list[str]) -> list[str]:
-    if (one := run.tags.get(_PARTITION)) is not None:
+def batches_of(run: dg.DagsterRun, ordered: list[str]) -> list[str]:
+    """The batches that a run is over; `ordered` are all registered ones."""
+    if (one := run.tags.get(PARTITION)) is not None:
         return [one]
     first, last = run.tags.get(RANGE_START), run.tags.get(RANGE_END)
     if first not in ordered or last not in ordered:

@@ -6,6 +6,7 @@ Not here: what the objects do. Importing this with an empty environment works; n
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,10 +33,14 @@ from media_assets.lake.location import LakeLocation
 from media_assets.lake.s3_options import S3Options
 from media_assets.media.still import StillLimits
 from media_assets.media.tensors import TensorSpec
+from media_assets.ops.alerts.destinations import Destination, parse_destinations
 from media_assets.stages.workbench import FetchSettings, Progress, ReadOptions, Workbench, no_progress
 
 _MIB = 1024 * 1024
 _PROXY = "MEDIA_ASSETS_PROXY"
+_ALERT_URLS = "MEDIA_ASSETS_ALERT_URLS"
+_SECRETS = {"proxy": _PROXY, "alert_urls": _ALERT_URLS}
+"""Fields whose values stay in the environment: Dagster keeps and shows all others."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,14 @@ class Settings:
     inbox_batch_size: int = 1000
     inbox_wait_seconds: int = 60
     inbox_settle_seconds: int = 5
+    alert_urls: str = field(default="", repr=False)  # hold tokens and passwords
+    alert_urls_file: str = ""
+    alert_every_minutes: int = 15
+    alert_messages_per_hour: int = 12
+    alert_stuck_minutes: int = 60
+    alert_failed_percent: int = 20
+    alert_window_hours: int = 24
+    ui_url: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -184,6 +197,36 @@ class Settings:
             max_total_pixels=max(StillLimits().max_total_pixels, n_pixels),
         )
 
+    def alert_destinations(self) -> list[Destination]:
+        """Who is told when something goes wrong.
+
+        Raises:
+            SetupError: a URL is none, the file cannot be read, or the UI's address is none.
+        """
+        text = self.alert_urls
+        if self.alert_urls_file:
+            try:
+                text += "\n" + Path(self.alert_urls_file).expanduser().read_text("utf-8")
+            except (OSError, ValueError, RuntimeError) as error:
+                raise SetupError(
+                    f"Expected a file of Apprise URLs in {_ALERT_URLS}_FILE, got {self.alert_urls_file!r}: "
+                    f"{type(error).__name__}. Name a file that can be read, or unset it."
+                ) from None
+        self._require_ui_url()
+        return parse_destinations(text)
+
+    def alert_place(self) -> str:
+        """Where messages say that they come from."""
+        return f"the lake {self.location().root}, on {socket.gethostname()}"
+
+    def _require_ui_url(self) -> None:
+        url = self.ui_url
+        if url and (not url.startswith(("http://", "https://")) or "@" in url or "?" in url or not url.isprintable()):
+            raise SetupError(
+                f"Expected the address of the Dagster UI in MEDIA_ASSETS_UI_URL, such as http://host:3000, got "
+                f"{shown(url)!r}; it stands in messages, so that no password or query may be in it."
+            )
+
     def check(self) -> None:
         """Build everything that is made of the settings alone; nothing is opened, nothing left behind.
 
@@ -195,6 +238,7 @@ class Settings:
         self.fetch()
         self.engine()
         self.still_limits()
+        self._require_ui_url()
 
     def workbench(self, progress: Progress = no_progress) -> Workbench:
         """Everything that a stage works with."""
@@ -247,20 +291,32 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     inbox_batch_size: int = Settings.inbox_batch_size
     inbox_wait_seconds: int = Settings.inbox_wait_seconds
     inbox_settle_seconds: int = Settings.inbox_settle_seconds
+    alert_urls: str = ""
+    alert_urls_file: str = Settings.alert_urls_file
+    alert_every_minutes: int = Settings.alert_every_minutes
+    alert_messages_per_hour: int = Settings.alert_messages_per_hour
+    alert_stuck_minutes: int = Settings.alert_stuck_minutes
+    alert_failed_percent: int = Settings.alert_failed_percent
+    alert_window_hours: int = Settings.alert_window_hours
+    ui_url: str = Settings.ui_url
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:
-        """The resource that holds these settings; of the proxy only where it is found.
+        """The resource that holds these settings; of the secret ones only where they are found.
 
         Dagster keeps the configuration of every job that ran, and shows it to whoever opens its UI.
 
         Raises:
-            SetupError: a proxy that is not the one in `MEDIA_ASSETS_PROXY`.
+            SetupError: a secret that is not the one in its variable, such as `MEDIA_ASSETS_PROXY`.
         """
         values = {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
-        if settings.proxy and settings.proxy != os.environ.get(_PROXY):
-            raise SetupError(f"Expected a proxy to be named by {_PROXY}, where no password is kept; got another one.")
-        return cls(**values | {"proxy": dg.EnvVar(_PROXY) if settings.proxy else ""})
+        for name, variable in _SECRETS.items():
+            if values[name] and values[name] != os.environ.get(variable):
+                raise SetupError(
+                    f"Expected the {name} to be named by {variable}, where no secret is kept; got another."
+                )
+            values[name] = dg.EnvVar(variable) if values[name] else ""
+        return cls(**values)
 
     def settings(self) -> Settings:
         """The plain settings."""

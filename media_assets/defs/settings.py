@@ -102,6 +102,36 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             86_400,
         ),
     ),
+    "Who is told when something goes wrong ([alerts](alerts.md))": (
+        Setting(
+            "ALERT_URLS",
+            "alert_urls",
+            "Apprise URLs of those to tell, separated by spaces; `error=URL` for errors only. They hold secrets, which "
+            "nothing keeps or shows",
+            unset="nobody",
+        ),
+        Setting("ALERT_URLS_FILE", "alert_urls_file", "A file with more of them, one on a line", unset="none"),
+        Setting(
+            "ALERT_EVERY_MINUTES", "alert_every_minutes", "Between two messages about one growing trouble", 1, 10_080
+        ),
+        Setting("ALERT_MESSAGES_PER_HOUR", "alert_messages_per_hour", "Messages to one destination", 1, 3600),
+        Setting(
+            "ALERT_STUCK_MINUTES",
+            "alert_stuck_minutes",
+            "Time after which a batch that is not done, and that nothing is at work on, is stuck",
+            1,
+            525_600,
+        ),
+        Setting(
+            "ALERT_FAILED_PERCENT",
+            "alert_failed_percent",
+            "Share of a source's items that may fail; 100 tells of none",
+            0,
+            100,
+        ),
+        Setting("ALERT_WINDOW_HOURS", "alert_window_hours", "For which that share is taken", 1, 8760),
+        Setting("UI_URL", "ui_url", "Address of the Dagster UI, for links in messages", unset="no links"),
+    ),
     "What one item may take": (
         Setting("MAX_ITEM_MIB", "max_item_mib", "Size of one file, in MiB", 1, 2048),
         Setting("MAX_MEGAPIXELS", "max_megapixels", "Pixels of one picture, in millions", 1, 178),

@@ -26,7 +26,7 @@ from media_assets_tests.media.pictures import make_jpeg
 
 PLACES = (
     *("query", "password", "redirect-query", "redirect-password", "base-query", "base-password", "template"),
-    *("proxy", "dead-proxy", "bad-proxy", "aws-key", "aws-token", "unknown-variable"),
+    *("proxy", "dead-proxy", "bad-proxy", "aws-key", "aws-token", "unknown-variable", "alert"),
 )
 CANARIES = {place: f"canary-{place}-5e7c1d" for place in PLACES}
 IN_MANIFEST = frozenset({CANARIES["query"], CANARIES["password"]})
@@ -53,6 +53,7 @@ class Story:
             "MEDIA_ASSETS_ALLOWED_NETWORKS": f"{HOST}/32",
             "MEDIA_ASSETS_TENSOR_SPECS": '[{"size": [16, 16], "resize_shorter_px": 16}]',
             "MEDIA_ASSETS_PROXY": proxy,
+            "MEDIA_ASSETS_ALERT_URLS": f"json://user:{CANARIES['alert']}@{HOST}:1/{CANARIES['alert']}",
             "MEDIA_ASSETS_SOMETHING_ELSE": CANARIES["unknown-variable"],
             "AWS_ACCESS_KEY_ID": "AKIA0000000000000000",
             "AWS_SECRET_ACCESS_KEY": CANARIES["aws-key"],

@@ -83,6 +83,8 @@ def test_no_secret_turns_up_but_in_the_column_that_must_hold_it(
     story.run("dead-letters", "replay", "--batch", "*validation*", "--json")
     for command in ("status", "dead-letters list", "dead-letters show 0e3779b97f4a7c15", "doctor"):
         story.run(*command.split(), "--json", proxy=with_proxy)
+    story.run("alerts", "test", code=1)  # nobody listens there
+    story.run("alerts", "list", "--json")
     for table in ("marts.dead_letters", "raw.media", "ingest.item_status"):
         story.run("query", f"from {table}", "--json")
     codes = story.run("query", "select distinct error_code from ingest.item_status", "--json")

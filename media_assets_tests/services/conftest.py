@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from media_assets.demo.corpus import write_large_corpus
+from media_assets_tests.ops.alerts.webhook import Webhook
 from media_assets_tests.services.availability import Unavailable, give_up
 from media_assets_tests.services.browser import Visitor, running_chromium
 from media_assets_tests.services.dagster_dev import DagsterDev, running_dagster_dev
@@ -16,6 +17,7 @@ from media_assets_tests.services.workplace import Workplace, open_workplace
 BATCH_SIZE = 8
 N_FAILED = 2
 N_BATCHES = 8  # that can be planned
+ALERT_TOKEN = "t0ken-of-the-webhook-41c7"
 SMALL_TENSORS = '[{"size": [32, 32], "resize_shorter_px": 36}]'
 
 
@@ -33,10 +35,18 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
 
 
 @pytest.fixture(scope="session")
-def dagster_dev(workplace: Workplace) -> Iterator[DagsterDev]:
-    """`dagster dev` over the lake."""
+def webhook() -> Iterator[Webhook]:
+    """Who is told when something goes wrong."""
+    with Webhook() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dagster_dev(workplace: Workplace, webhook: Webhook) -> Iterator[DagsterDev]:
+    """`dagster dev` over the lake; it tells the webhook."""
+    told = {"MEDIA_ASSETS_ALERT_URLS": f"{webhook.url}/{ALERT_TOKEN}", "NO_PROXY": "127.0.0.1"}
     try:
-        with running_dagster_dev(workplace.environment, workplace.root) as running:
+        with running_dagster_dev({**workplace.environment, **told}, workplace.root) as running:
             yield running
     except Unavailable as reason:
         give_up(reason)

@@ -1,0 +1,104 @@
+"""What is wrong although no event says so: batches that nobody is at work on, sources whose items fail, a damaged lake.
+
+Looked for every five minutes, since it reads the statuses of the whole lake. Not here: what events say
+(`alert_events.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from media_assets.defs.live_runs import PARTITION, batches_in_progress, batches_of
+from media_assets.errors import MediaAssetsError
+from media_assets.ingest.fetch.redaction import shown
+from media_assets.lake.delta import Lake
+from media_assets.lake.store_errors import store_errors_told
+from media_assets.ops.alerts.conditions import failure_rates, planned_at
+from media_assets.ops.alerts.safe_text import safe_text
+from media_assets.ops.alerts.troubles import Kind, Ledger, Severity, Trouble, source_of
+from media_assets.stages.stage import IMAGE_STAGES
+
+EVERY_SECONDS = 300.0
+_MOST_EXPLAINED = 20
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """When a batch is stuck, and when too many items fail."""
+
+    stuck_minutes: int
+    failed_percent: int
+    window_hours: int
+
+
+def take_conditions(
+    instance: dg.DagsterInstance, lake: Lake, ledger: Ledger, bounds: Bounds, ui_url: str, now: float
+) -> None:
+    """Note in the ledger what is wrong now, and what is so no more."""
+    try:
+        with store_errors_told("the lake"):
+            stuck = list(_stuck_batches(instance, lake, bounds, ui_url, now))
+            rates = list(_high_rates(lake, bounds, now))
+    except Exception as error:  # whatever it is: what the events say has to be told all the same
+        # Only our own errors are sure to hold no key of a store.
+        what = type(error).__name__ + (f": {error}" if isinstance(error, MediaAssetsError) else "")
+        what = safe_text(what, shown)
+        ledger.replace(Kind.LAKE, [_trouble(Kind.LAKE, "", "", what, now)], now)
+        return
+    ledger.replace(Kind.LAKE, [], now)
+    ledger.replace(Kind.STUCK, stuck, now)
+    ledger.replace(Kind.RATE, rates, now)
+
+
+def _stuck_batches(
+    instance: dg.DagsterInstance, lake: Lake, bounds: Bounds, ui_url: str, now: float
+) -> Iterator[Trouble]:
+    """Registered batches that are not done, planned long ago, and over which no run is under way or ended lately."""
+    from media_assets.defs.runs import done_batches  # it needs the graph, which needs this
+
+    registered = list(instance.get_dynamic_partitions("batches"))
+    before = datetime.fromtimestamp(now, UTC) - timedelta(minutes=bounds.stuck_minutes)
+    free = set(registered) - done_batches(lake, IMAGE_STAGES)
+    if not free:
+        return
+    free -= set(batches_in_progress(instance))
+    for run in instance.get_runs(dg.RunsFilter(statuses=_ENDED, updated_after=before)):
+        free -= set(batches_of(run, registered))
+    old = {batch_id: at for batch_id, at in planned_at(lake, free).items() if at <= before}
+    for number, batch_id in enumerate(batch_id for batch_id in registered if batch_id in old):
+        what, link = f"planned {old[batch_id]:%Y-%m-%d %H:%M} UTC, not done, and nothing is at work on it", ""
+        if number < _MOST_EXPLAINED:
+            what, link = _last_run(instance, batch_id, what, ui_url)
+        yield _trouble(Kind.STUCK, source_of(batch_id), batch_id, what, now, link)
+
+
+def _last_run(instance: dg.DagsterInstance, batch_id: str, what: str, ui_url: str) -> tuple[str, str]:
+    found = instance.get_run_records(dg.RunsFilter(tags={PARTITION: batch_id}), limit=1)
+    if not found:
+        return f"{what}; no run of it alone was ever started", ""
+    run = found[0].dagster_run
+    at = datetime.fromtimestamp(found[0].end_time or found[0].update_timestamp.timestamp(), UTC)
+    told = f"{what}; its last run, {run.run_id[:8]}, ended {at:%Y-%m-%d %H:%M} UTC as {run.status.value}"
+    return told, f"{ui_url.rstrip('/')}/runs/{run.run_id}" if ui_url else ""
+
+
+def _high_rates(lake: Lake, bounds: Bounds, now: float) -> Iterator[Trouble]:
+    since = datetime.fromtimestamp(now, UTC) - timedelta(hours=bounds.window_hours)
+    for rate in failure_rates(lake, since):
+        if rate.share * 100 > bounds.failed_percent:
+            what = (
+                f"{rate.n_failed:,} of {rate.n_items:,} items that were tried in the last {bounds.window_hours} h are "
+                f"dead letters ({rate.share:.0%}); more than {bounds.failed_percent} % is told"
+            )
+            yield _trouble(Kind.RATE, rate.source, "", what, now)
+
+
+def _trouble(kind: Kind, source: str, member: str, what: str, now: float, link: str = "") -> Trouble:
+    return Trouble(
+        kind=kind, subject="", source=source, member=member, severity=Severity.ERROR, what=what, at=now, link=link
+    )
