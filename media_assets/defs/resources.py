@@ -66,6 +66,10 @@ class Settings:
     inbox_batch_size: int = 1000
     inbox_wait_seconds: int = 60
     inbox_settle_seconds: int = 5
+    batch_retries: int = 3
+    batch_retry_seconds: int = 600
+    item_retries: int = 3
+    item_retry_seconds: int = 3600
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -233,6 +237,10 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     inbox_batch_size: int = Settings.inbox_batch_size
     inbox_wait_seconds: int = Settings.inbox_wait_seconds
     inbox_settle_seconds: int = Settings.inbox_settle_seconds
+    batch_retries: int = Settings.batch_retries
+    batch_retry_seconds: int = Settings.batch_retry_seconds
+    item_retries: int = Settings.item_retries
+    item_retry_seconds: int = Settings.item_retry_seconds
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:

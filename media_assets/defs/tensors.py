@@ -11,7 +11,8 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from media_assets.defs.automation import OVER_ALL_BATCHES
+from media_assets.defs.automation import CORES, OVER_ALL_BATCHES
+from media_assets.defs.dead_runs import note_process_of
 from media_assets.defs.descriptions import Metadata, asset_key, definition_metadata
 from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.resources import WorkbenchResource
@@ -33,6 +34,7 @@ STATISTICS_CODE_VERSION = "1"
     code_version=STATISTICS_CODE_VERSION,
     metadata=definition_metadata(TENSORS_STATISTICS),
     automation_condition=OVER_ALL_BATCHES,
+    pool=CORES,
     check_specs=[
         dg.AssetCheckSpec("contract_holds", asset=asset_key(TENSORS_STATISTICS), blocking=True),
     ],
@@ -40,6 +42,7 @@ STATISTICS_CODE_VERSION = "1"
 def statistics(context: dg.AssetExecutionContext, workbench: WorkbenchResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows only the bare class
     """Measure every channel of every TensorSpec whose normalization is known."""
     settings = workbench.settings()
+    note_process_of(context)
     with interrupted_runs_are_canceled(context), store_errors_told("tensors/statistics"):
         lake, normalizations = settings.open_lake(), {spec.name: (spec.mean, spec.std) for spec in settings.specs()}
         version, left_out = _newest_version(lake), dict[str, str]()
