@@ -121,7 +121,8 @@ class _Tick:
         )
         for record in records:
             for batch in batches_failed_by(self.instance, record, self.ordered):
-                self.memory.waiting[batch.batch_id] = (batch.run.run_id, self._due(batch))
+                if self.memory.waiting.get(batch.batch_id, ("", 0.0))[0] != batch.run.run_id:
+                    self.memory.waiting[batch.batch_id] = (batch.run.run_id, self._due(batch))
         if records:
             until = records[-1].update_timestamp.replace(tzinfo=UTC).timestamp() - _MOMENT_SECONDS
             if len(records) < _MOST_RUNS_READ:

@@ -25,7 +25,7 @@ def failure_history(lake: Lake, batch_ids: Collection[str] | None = None) -> pl.
     if batch_ids is not None and not batch_ids:
         return FAILURES.frame([])
     told = lake.scan(FAILURES, where).collect()
-    open_now = open_letters(lake, where).select(_LETTER, pl.lit(True).alias("is_open"))
+    open_now = open_letters(lake, where).select(*_LETTER, pl.lit(True).alias("is_open"))
     confirmed = told.join(open_now, on=_LETTER, how="left").filter(
         pl.col("is_open") | pl.col("resolution").is_not_null()
     )

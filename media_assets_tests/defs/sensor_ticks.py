@@ -1,4 +1,4 @@
-"""What the daemon does with a tick, in this process: runs what was requested once for each key, with the sensor's tags."""
+"""What the daemon does with a tick, in this process: runs what was requested, once for each key, as the sensor's."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import dagster as dg
 
 from media_assets.defs.graph import build_defs
 from media_assets.defs.resources import Settings, WorkbenchResource
-
-TickResult = dg.SensorResult | dg.SkipReason
 
 
 @dataclass
@@ -25,12 +23,13 @@ class Daemon:
 
     def __post_init__(self) -> None:
         self.job = build_defs(self.settings).resolve_implicit_global_asset_job_def()
+        self.resources = {"workbench": WorkbenchResource.of(self.settings)}
 
     def tick(self, *, keep_cursor: bool = True) -> list[dg.RunRequest]:
         """What one tick requests."""
         self.n_ticks += 1
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
-        result: Any = self.sensor(context, workbench=WorkbenchResource.of(self.settings))
+        context = dg.build_sensor_context(self.instance, self.cursor, resources=self.resources)
+        result: Any = self.sensor(context)
         if keep_cursor:
             self.cursor = context.cursor
         return list(result.run_requests or []) if isinstance(result, dg.SensorResult) else []
