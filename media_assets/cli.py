@@ -23,6 +23,7 @@ from media_assets.cli_context import (
     usable_settings,
 )
 from media_assets.cli_dead_letters import dead_letters
+from media_assets.cli_failed_batches import rows_of_failed
 from media_assets.cli_failures import Commands
 from media_assets.cli_output import Output, Progressbar
 from media_assets.cli_plans import plan
@@ -55,34 +56,56 @@ def demo(directory: Path, images: int, as_json: bool) -> None:
 @click.option("--select", "selection", multiple=True, help="Tables to make, such as tensors/images; default: all.")
 @click.option("--again", is_flag=True, help="Also batches that are done already.")
 @click.option("--refetch", is_flag=True, help="Ask the source again even where bytes are kept.")
+@click.option("--failed", is_flag=True, help="Only batches whose last run failed (see status).")
+@click.option("--outdated", is_flag=True, help="Only tables that earlier code, or other specs, made; from kept bytes.")
+@click.option("--accept-failures", is_flag=True, help="Failures that may pass are no outage: make them dead letters.")
 @json_option
-def materialize(batch_glob: str, selection: tuple[str, ...], again: bool, refetch: bool, as_json: bool) -> None:
+def materialize(
+    batch_glob: str,
+    selection: tuple[str, ...],
+    again: bool,
+    refetch: bool,
+    failed: bool,
+    outdated: bool,
+    accept_failures: bool,
+    as_json: bool,
+) -> None:
     """Materialize planned batches through Dagster, in this process."""
+    from media_assets.defs.failed_batches import failed_batches
     from media_assets.defs.runs import done_batches, made_otherwise, matching_batches, stages_selected
     from media_assets.defs.tensors import statistics_are_behind
 
+    if outdated and (again or refetch or failed or selection):
+        raise click.UsageError("expected --outdated alone or with --batch: it says itself which tables are made.")
     output = Output(as_json)
     settings = checked_settings()
     with Progressbar(output) as progress:
         launcher = open_launcher(settings, progress)
         stages = stages_selected(selection)
         matching = batches = matching_batches(launcher.instance, batch_glob)
-        if not (again or refetch):
-            done = done_batches(settings.open_lake(), stages)
-            batches = [batch for batch in batches if batch not in done]
-        results = launcher.materialize(batches, stages, refetch=refetch)
+        if outdated:
+            older = made_otherwise(settings.open_lake(), stages, settings.specs())
+            results = launcher.remake({batch: older[batch] for batch in matching if batch in older})
+        else:
+            if failed:
+                wanted = {batch.batch_id for batch in failed_batches(launcher.instance)}
+                batches = [batch for batch in batches if batch in wanted]
+            elif not (again or refetch):
+                done = done_batches(settings.open_lake(), stages)
+                batches = [batch for batch in batches if batch not in done]
+            results = launcher.materialize(batches, stages, refetch=refetch, accept_failures=accept_failures)
         is_new = any(result.success and not result.is_of_another for result in results)
         if not selection and (is_new or (not results and statistics_are_behind(settings.open_lake()))):
             results.append(launcher.measure_statistics())
-    nothing = (
-        f"Nothing to do: every batch matching {batch_glob!r} is done (see --again)." if matching else NOTHING_PLANNED
-    )
+    what = "outdated" if outdated else "failed" if failed else ""
+    found = f"no batch matching {batch_glob!r} is {what}." if what else f"every batch matching {batch_glob!r} is done"
+    nothing = f"Nothing to do: {found}{'' if what else ' (see --again).'}" if matching else NOTHING_PLANNED
     older = made_otherwise(settings.open_lake(), stages, settings.specs())
     if told := sorted({table for batch in matching for table in older.get(batch, ())}):
         n_batches = sum(batch in older for batch in matching)
         output.say(
             f"{n_batches} batches hold {', '.join(told)} as an earlier version of the program, or other TensorSpecs, "
-            f"made it. They stay as they are; --again makes them anew, and replaces what other specs had made."
+            f"made it. They stay as they are; --outdated makes them anew, and replaces what other specs had made."
         )
     show_runs(settings, results, output, nothing)
 
@@ -97,13 +120,17 @@ def status(batch_glob: str, as_json: bool) -> None:
     from media_assets.lake.overview import batch_overview
     from media_assets.lake.publications import unfinished_publications
 
-    lake, output = usable_settings().open_lake(), Output(as_json)
+    settings, output = usable_settings(), Output(as_json)
+    lake = settings.open_lake()
     every = batch_overview(lake).to_dicts()
     rows = [row for row in every if fnmatchcase(row["batch_id"], batch_glob)]
     half = sorted(key for key in unfinished_publications(lake.location) if fnmatchcase(key, batch_glob))
     known = {row["batch_id"]: None for row in every}
     nothing = f"No batch matches {batch_glob!r}; there are {len(known)}, such as {next(iter(known))}." if known else ""
-    output.table("Batches", rows, nothing or NOTHING_PLANNED, {"half_published": half})
+    failed = rows_of_failed(settings, batch_glob)
+    output.table("Batches", rows, nothing or NOTHING_PLANNED, {"half_published": half, "failed_batches": failed})
+    if failed and not as_json:
+        output.table("Batches whose last run failed", failed, "")
     if half:
         told = ", ".join(half)
         output.say(f"Half published (now, or by a process that died): {told}. media-assets materialize completes them.")

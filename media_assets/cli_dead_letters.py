@@ -86,6 +86,30 @@ def show_letter(item_key: str, as_json: bool) -> None:
     Output(as_json).records(letters)
 
 
+@dead_letters.command("history")
+@click.argument("item_key", required=False)
+@click.option("--batch", help="Batch id, or a glob.")
+@click.option("--resolved", is_flag=True, help="Only those that are none any more.")
+@json_option
+def letter_history(item_key: str | None, batch: str | None, resolved: bool, as_json: bool) -> None:
+    """Show what failed over time: each failure, and how it was resolved."""
+    import polars as pl
+
+    from media_assets.lake.failure_history import as_lines, failure_history
+    from media_assets.lake.overview import DeadLetterFilter
+
+    history = failure_history(usable_settings().open_lake())
+    if item_key is not None:
+        history = history.filter(pl.col("item_key") == item_key)
+    if resolved:
+        history = history.filter(pl.col("resolution").is_not_null())
+    wanted = DeadLetterFilter(batch=batch)
+    rows = [
+        row for row in (history.to_dicts() if as_json else as_lines(history)) if wanted.matches_batch(row["batch_id"])
+    ]
+    Output(as_json).table(f"{len(rows)} dead letters, with those that were resolved", rows, empty="Nothing failed.")
+
+
 @dead_letters.command("replay")
 @_letter_filter
 @click.option("--item", help="Only this item.")

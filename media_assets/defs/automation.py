@@ -11,6 +11,9 @@ import dagster as dg
 
 _C = dg.AutomationCondition
 
+CORES = "cores"
+"""The concurrency pool of what keeps every core busy. `dagster.yaml` says how many runs of it may be under way."""
+
 PER_BATCH = (
     _C.missing()
     & ~_C.in_progress()

@@ -1,6 +1,6 @@
-"""`ingest/manifest` and `ingest/item_status`: tables that are written beside the graph, shown in it.
+"""`ingest/manifest`, `ingest/item_status` and `ingest/failures`: tables that are written beside the graph, shown in it.
 
-The manifest is written by planning, the item status by every stage through the lake. Not here: either of those.
+The manifest is written by planning, the other two by every stage through the lake. Not here: either of those.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import dagster as dg
 
 from media_assets.defs.descriptions import asset_key, definition_metadata
 from media_assets.defs.partitions import BATCHES
-from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, MANIFEST, RAW_MEDIA, TENSORS_IMAGES
+from media_assets.tables import FAILURES, FRAMES_IMAGES, ITEM_STATUS, MANIFEST, RAW_MEDIA, TENSORS_IMAGES
 
 manifest = dg.AssetSpec(
     asset_key(MANIFEST),
@@ -24,4 +24,12 @@ item_status = dg.AssetSpec(
     description=ITEM_STATUS.description,
     partitions_def=BATCHES,
     metadata=definition_metadata(ITEM_STATUS),
+)
+
+failures = dg.AssetSpec(
+    asset_key(FAILURES),
+    deps=[asset_key(ITEM_STATUS)],
+    description=FAILURES.description,
+    partitions_def=BATCHES,
+    metadata=definition_metadata(FAILURES),
 )

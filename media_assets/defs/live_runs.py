@@ -10,7 +10,8 @@ import time
 
 import dagster as dg
 
-from media_assets.defs.dead_runs import is_from_command_line, may_be_alive
+from media_assets.defs.dead_runs import is_from_command_line, life_of
+from media_assets.defs.run_process import Life
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
@@ -27,7 +28,8 @@ _DAEMON_IS_SILENT_AFTER_SECONDS = 180  # it reports every 30
 def batches_in_progress(instance: dg.DagsterInstance) -> dict[str, str]:
     """Batch id → id of the unfinished run that has it.
 
-    A run from the command line counts while its process lives; one of the daemon, while the daemon reports.
+    A run counts while its process lives. Where that cannot be told, one from the command line counts, and one of the
+    daemon while the daemon reports.
     """
     found: dict[str, str] = {}
     runs = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
@@ -35,7 +37,8 @@ def batches_in_progress(instance: dg.DagsterInstance) -> dict[str, str]:
         return found
     ordered, is_daemon_up = list(instance.get_dynamic_partitions("batches")), _is_daemon_up(instance)
     for run in runs:
-        if may_be_alive(run) if is_from_command_line(run) else is_daemon_up:
+        life = life_of(run)
+        if life is Life.ALIVE or (life is Life.UNKNOWN and (is_from_command_line(run) or is_daemon_up)):
             found |= dict.fromkeys(batches_of(run, ordered), run.run_id)
     return found
 

@@ -81,6 +81,10 @@ class Settings:
     alert_failed_percent: int = 20
     alert_window_hours: int = 24
     ui_url: str = ""
+    batch_retries: int = 3
+    batch_retry_seconds: int = 600
+    item_retries: int = 3
+    item_retry_seconds: int = 3600
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -299,6 +303,10 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     alert_failed_percent: int = Settings.alert_failed_percent
     alert_window_hours: int = Settings.alert_window_hours
     ui_url: str = Settings.ui_url
+    batch_retries: int = Settings.batch_retries
+    batch_retry_seconds: int = Settings.batch_retry_seconds
+    item_retries: int = Settings.item_retries
+    item_retry_seconds: int = Settings.item_retry_seconds
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:

@@ -6,7 +6,7 @@ A `RetryPolicy` on the asset would try anything again, Ctrl-C included. Not here
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import dagster as dg
@@ -15,12 +15,28 @@ from media_assets.errors import ContractBroken, ReconciliationBroken, SetupError
 
 _POLICY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
 
+NEEDS_A_PERSON = "needs a person"
+"""In a failure's metadata: the batches that no retry can help."""
+
 _FROM_FAILURE = ("dagster/is_resume_retry", "dagster/is_asset_resume_retry")
 
 
 def may_pass(error: Exception) -> bool:
     """Whether the same attempt may succeed a little later without anybody changing anything."""
     return not isinstance(error, ContractBroken | ReconciliationBroken | SetupError)
+
+
+def failure_of(told: str, errors: Mapping[str, Exception]) -> dg.Failure:
+    """The failure of a run: what went wrong with each batch, and whether trying again can help any of them."""
+    metadata = {batch_id: dg.MetadataValue.text(str(error)) for batch_id, error in errors.items()}
+    hopeless = [batch_id for batch_id, error in errors.items() if not may_pass(error)]
+    if hopeless:
+        return dg.Failure(
+            told,
+            metadata={**metadata, NEEDS_A_PERSON: dg.MetadataValue.json(hopeless)},
+            allow_retries=len(hopeless) < len(errors),
+        )
+    return dg.Failure(told, metadata=metadata)
 
 
 @contextmanager
@@ -41,7 +57,8 @@ def retried_if_it_may_pass(context: dg.AssetExecutionContext) -> Iterator[None]:
         raise _again(context) from failure
     except Exception as error:
         if not may_pass(error):
-            raise dg.Failure(f"{error}", allow_retries=False) from error
+            waiting = {NEEDS_A_PERSON: dg.MetadataValue.json(list(context.partition_keys))}
+            raise dg.Failure(f"{error}", metadata=waiting, allow_retries=False) from error
         raise _again(context) from error
 
 

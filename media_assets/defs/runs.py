@@ -5,6 +5,7 @@ Not here: what a run does (`images.py`), or which dead letters are meant (`lake/
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -14,7 +15,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from media_assets.defs.dead_runs import fail_dead_runs, own_process_tags
+from media_assets.defs.dead_runs import command_line_tags, fail_dead_runs
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.graph import build_defs
 from media_assets.defs.images import MAX_BATCHES_PER_RUN
@@ -86,19 +87,39 @@ class Launcher:
     progress: Progress = no_progress
 
     def materialize(
-        self, batch_ids: Sequence[str], stages: Sequence[Stage] = IMAGE_STAGES, *, refetch: bool = False
+        self,
+        batch_ids: Sequence[str],
+        stages: Sequence[Stage] = IMAGE_STAGES,
+        *,
+        refetch: bool = False,
+        accept_failures: bool = False,
     ) -> list[RunResult]:
         """Materialize stages of batches; neighbouring batches share a run. With nothing to do, dead runs are told too.
+
+        `accept_failures`: failures that may pass become dead letters, however many they are, instead of an outage.
 
         Raises:
             SetupError: a batch is not a registered partition.
             Interrupted: SIGINT or SIGTERM came; what is done stays done, and the next group is not begun.
         """
         fail_dead_runs(self.instance)
+        config = {"refetch": refetch, "accept_failures": accept_failures}
         return [
             result
             for keys in self._grouped(batch_ids)
-            for result in self._run_what_is_free(keys, stages, lambda _: {"refetch": refetch})
+            for result in self._run_what_is_free(keys, stages, lambda _: config)
+        ]
+
+    def remake(self, outdated: Mapping[str, Collection[str]]) -> list[RunResult]:
+        """Make tables of batches anew, from kept bytes: batch id → their paths; and those after the first one."""
+        by_first: dict[Stage, list[str]] = {}
+        for batch_id, tables in outdated.items():
+            first = next(stage for stage in IMAGE_STAGES if stage.contract.path in tables)
+            by_first.setdefault(first, []).append(batch_id)
+        return [
+            result
+            for first, batch_ids in by_first.items()
+            for result in self.materialize(batch_ids, IMAGE_STAGES[IMAGE_STAGES.index(first) :])
         ]
 
     def replay(self, items: Mapping[str, Sequence[str]]) -> list[RunResult]:
@@ -168,13 +189,15 @@ class Launcher:
     ) -> RunResult:
         fail_dead_runs(self.instance)
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        run_id = str(uuid.uuid4())
         with watched_signals():
             result = self._job.execute_in_process(
                 run_config=run_config | quiet,
                 instance=self.instance,
                 asset_selection=selection,
                 raise_on_error=False,
-                **target | {"tags": own_process_tags() | target.get("tags", {})},
+                run_id=run_id,
+                **target | {"tags": command_line_tags(run_id) | target.get("tags", {})},
             )
         return _run_result(result, keys)
 

@@ -74,6 +74,24 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             "INBOX_SETTLE_SECONDS", "inbox_settle_seconds", "Time for which a file must not have changed", 0, 86_400
         ),
     ),
+    "What is tried again by itself ([runbook](runbook.md#a-batch-failed))": (
+        Setting("BATCH_RETRIES", "batch_retries", "Runs that follow a failed one of a batch", 0, 20),
+        Setting(
+            "BATCH_RETRY_SECONDS",
+            "batch_retry_seconds",
+            "Time before the first of them; four times as long before each next one",
+            0,
+            86_400,
+        ),
+        Setting("ITEM_RETRIES", "item_retries", "Replays of a dead letter whose cause may pass", 0, 20),
+        Setting(
+            "ITEM_RETRY_SECONDS",
+            "item_retry_seconds",
+            "Time before the first of them; four times as long before each next one",
+            0,
+            604_800,
+        ),
+    ),
     "What is made": (
         Setting(
             "TENSOR_SPECS",

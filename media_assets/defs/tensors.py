@@ -13,7 +13,8 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from media_assets.defs.automation import OVER_ALL_BATCHES
+from media_assets.defs.automation import CORES, OVER_ALL_BATCHES
+from media_assets.defs.dead_runs import note_process_of
 from media_assets.defs.descriptions import Metadata, asset_key, definition_metadata
 from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.resources import WorkbenchResource
@@ -48,6 +49,7 @@ def _spec(contract: TableContract, dep: TableContract, code_version: str) -> dg.
         _spec(TENSORS_HISTOGRAMS, TENSORS_IMAGES, HISTOGRAMS_CODE_VERSION),
         _spec(TENSORS_STATISTICS, TENSORS_HISTOGRAMS, STATISTICS_CODE_VERSION),
     ],
+    pool=CORES,
     check_specs=[
         dg.AssetCheckSpec("contract_holds", asset=asset_key(contract), blocking=True)
         for contract in (TENSORS_HISTOGRAMS, TENSORS_STATISTICS)
@@ -56,6 +58,7 @@ def _spec(contract: TableContract, dep: TableContract, code_version: str) -> dg.
 def measure_tensors(context: dg.AssetExecutionContext, workbench: WorkbenchResource) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]  # Dagster knows only the bare class
     """Measure every channel of every TensorSpec whose normalization is known, over the batches that are done."""
     settings = workbench.settings()
+    note_process_of(context)
     with interrupted_runs_are_canceled(context), store_errors_told("tensors/histograms and tensors/statistics"):
         lake, normalizations = settings.open_lake(), {spec.name: (spec.mean, spec.std) for spec in settings.specs()}
         table = open_table(lake, include_unfinished=False)

@@ -18,8 +18,9 @@ from media_assets.lake.journal import FetchJournal
 from media_assets.lake.parts import PartWriter
 from media_assets.lake.publications import Publications
 from media_assets.stages.assemble import StageRows, all_statuses
+from media_assets.stages.failures import Told
 from media_assets.stages.stage import IMAGE_STAGES, TENSORS, Stage
-from media_assets.tables import ITEM_STATUS
+from media_assets.tables import FAILURES, ITEM_STATUS
 
 
 @dataclass
@@ -58,11 +59,13 @@ def commit_batch(
     turns: Turns,
     stages: Sequence[StageRows],
     withdrawn: Sequence[Stage],
+    told: Told,
     parts: PartWriter | None,
     provenance: Provenance,
     journal: FetchJournal | None,
 ) -> None:
-    """Replace the batch in every selected table, then its statuses; then nothing is owed to the journal any more.
+    """Replace the batch in every selected table, then the history of its failures, then its statuses; then nothing is
+    owed to the journal any more.
 
     The statuses of `withdrawn` stages go in the same commit: what they speak of is no more. A batch whose journal is
     still there is not done: a replay would open the bytes that the journal names instead of asking the source again.
@@ -79,6 +82,9 @@ def commit_batch(
             mark()
             turns.expected[stage.stage] = _replace(lake, batch_id, stage, parts, provenance)
         mark()
+        if (failures := told.failures(lake, stages, withdrawn, provenance)) is not None:
+            lake.overwrite(FAILURES, failures, {"batch_id": [batch_id]}, provenance, guard=turns.require)
+            mark()
         statuses = ITEM_STATUS.frame(all_statuses(stages))
         where = {"stage": [*names, *(stage.name for stage in withdrawn)], "batch_id": [batch_id]}
         lake.overwrite(ITEM_STATUS, statuses, where, provenance, guard=turns.require)

@@ -32,6 +32,7 @@ from media_assets.stages.audit import (
     status_finding,
 )
 from media_assets.stages.commit import Turns, commit_batch
+from media_assets.stages.failures import Told
 from media_assets.stages.intake import Intake, named_blobs, read_manifest, read_past, take_in
 from media_assets.stages.outage import OutageGuard
 from media_assets.stages.pictures import caption_of
@@ -113,7 +114,8 @@ def _read_batch(
         findings = _audit(bench, intake, assembled, parts, options)
         fetched = journal if RAW in stages else None
         outdated = outdated_by(assembled, intake.past)
-        commit_batch(turns, assembled, outdated, parts.writer if parts else None, provenance, fetched)
+        told = Told(batch_id, intake.past, assembly.now)
+        commit_batch(turns, assembled, outdated, told, parts.writer if parts else None, provenance, fetched)
     return _report(batch_id, assembled, findings, reader, readings, parts, time.monotonic() - started)
 
 

@@ -5,7 +5,7 @@ Not here: reading or writing a table (`lake/`).
 
 from media_assets.tables.contract import TableContract, Violation
 from media_assets.tables.frames import FRAMES_IMAGES
-from media_assets.tables.ingest import ITEM_STATUS, MANIFEST
+from media_assets.tables.ingest import FAILURES, ITEM_STATUS, MANIFEST
 from media_assets.tables.raw import RAW_MEDIA
 from media_assets.tables.tensors import TENSORS_HISTOGRAMS, TENSORS_IMAGES, TENSORS_STATISTICS
 
@@ -17,11 +17,13 @@ ALL_TABLES: tuple[TableContract, ...] = (
     TENSORS_IMAGES,
     TENSORS_HISTOGRAMS,
     TENSORS_STATISTICS,
+    FAILURES,
 )
 """Every table, in the order of the data's path."""
 
 __all__ = [
     "ALL_TABLES",
+    "FAILURES",
     "FRAMES_IMAGES",
     "ITEM_STATUS",
     "MANIFEST",

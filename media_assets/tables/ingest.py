@@ -120,4 +120,58 @@ ITEM_STATUS = TableContract(
     description="What became of each item at each stage. Committed last: this commit is what makes a stage done.",
 )
 
-__all__ = ["ITEM_STATUS", "LABEL", "MANIFEST", "UTC_MICROSECONDS", "ItemStatusModel", "ManifestModel"]
+FAILURE = pl.Struct(
+    {
+        "failed_at": UTC_MICROSECONDS,
+        "error_code": pl.String,
+        "message": pl.String,
+        "run_id": pl.String,
+        "attempts": pl.Int64,  # of the item's status after it
+    }
+)
+
+
+class FailureModel(pa.DataFrameModel):
+    """One dead letter, from its first failure to its resolution."""
+
+    stage: str = column("The stage's table: raw.media, frames.images, tensors.images, ...", str_length={"min_value": 1})
+    batch_id: str = batch_id_column()
+    item_key: str = column("The manifest's item", str_length={"min_value": 1, "max_value": 4096})
+    first_failed_at: Annotated[pl.Datetime, "us", "UTC"] = column("First failure, UTC; as in ingest/item_status")
+    last_failed_at: Annotated[pl.Datetime, "us", "UTC"] = column("Latest failure, UTC")
+    n_failures: pl.Int64 = column("Failed attempts in a row", ge=1)
+    failures: Annotated[pl.List, FAILURE] = column("Each failed attempt, oldest first")
+    resolution: str = column(
+        "What the item became instead; withdrawn: it does not enter this stage any more; null: it is a dead letter yet",
+        nullable=True,
+        isin=[*(s.value for s in Status if s is not Status.FAILED), "withdrawn"],
+    )
+    resolved_at: Annotated[pl.Datetime, "us", "UTC"] = column("When it was resolved, UTC", nullable=True)
+    resolved_by: str = column("The run that resolved it", nullable=True)
+
+    class Config:
+        """Columns exactly as declared."""
+
+        strict = True
+        ordered = True
+
+
+FAILURES = TableContract(
+    key=("ingest", "failures"),
+    model=FailureModel,
+    primary_key=("stage", "batch_id", "item_key", "first_failed_at"),
+    partition_by=("batch_id",),
+    description="What failed, over time: one row per dead letter, kept when it is resolved. Committed before the "
+    "statuses, which have the last word: a row speaks of a dead letter only where they do.",
+)
+
+__all__ = [
+    "FAILURES",
+    "ITEM_STATUS",
+    "LABEL",
+    "MANIFEST",
+    "UTC_MICROSECONDS",
+    "FailureModel",
+    "ItemStatusModel",
+    "ManifestModel",
+]

@@ -20,7 +20,7 @@ from media_assets.defs import alert_events, resources
 from media_assets.defs import alerts as alerts_module
 from media_assets.defs.alert_events import EventCursor, read_events
 from media_assets.defs.alerts import alerts, remembered, watch
-from media_assets.defs.dead_runs import own_process_tags
+from media_assets.defs.dead_runs import command_line_tags
 from media_assets.defs.graph import build_defs
 from media_assets.defs.live_runs import PARTITION, RANGE_END, RANGE_START
 from media_assets.defs.resources import Settings, WorkbenchResource
@@ -296,7 +296,9 @@ def test_a_batch_that_nobody_is_at_work_on_is_stuck_until_it_is_done(
     stages = [stage.name for stage in IMAGE_STAGES]
     report(lake, "a.0001", 1, 3, stages)
     failed = end_run(memory_instance, {PARTITION: "a.0002"}, "gone")
-    create_run_for_test(memory_instance, tags={PARTITION: "a.0003"} | own_process_tags(), status=STARTED)
+    run_id = str(uuid.uuid4())
+    tags = {PARTITION: "a.0003"} | command_line_tags(run_id)
+    create_run_for_test(memory_instance, run_id=run_id, tags=tags, status=STARTED)
     errors = replace(told, alert_urls=f"error={told.alert_urls}")
     look(memory_instance, errors)
     (message,) = webhook.seen

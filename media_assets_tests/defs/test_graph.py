@@ -33,6 +33,7 @@ SPECS = {
         None,
         False,
     ),
+    "ingest/failures": (("ingest/item_status",), "outcomes", True, {"deltalake"}, None, False),
 }
 
 
@@ -167,6 +168,17 @@ def test_a_manifest_without_its_materialization_is_waited_for(instance: dg.Dagst
 def test_automation_runs_one_batch_a_run_and_is_on_by_default() -> None:
     assert automation.SENSOR.default_status == dg.DefaultSensorStatus.RUNNING
     assert automation.SENSOR.emit_backfills is False
+
+
+def test_every_sensor_is_on_by_default() -> None:
+    sensors = build_defs(Settings()).sensors or []
+    assert {sensor.name for sensor in sensors} == {  # type: ignore[union-attr]
+        "new_batches",
+        "inbox",
+        "retry_failed_batches",
+        "retry_dead_letters",
+    }
+    assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}  # type: ignore[union-attr]
 
 
 def test_registering_twice_changes_nothing(instance: dg.DagsterInstance) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+import uuid
 from collections.abc import Callable
 
 import dagster as dg
@@ -11,9 +12,9 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 from dagster._daemon.types import DaemonHeartbeat
 
-from media_assets.defs.dead_runs import own_process_tags
 from media_assets.defs.live_runs import RANGE_END, RANGE_START, batches_in_progress
 from media_assets.defs.resources import Settings
+from media_assets.defs.run_process import Place, RunProcess
 from media_assets.defs.runs import Launcher, batch_results
 from media_assets_tests.shelf import Shelf
 
@@ -64,8 +65,10 @@ def test_runs_of_the_daemon_count_while_it_reports(
 
 def test_a_run_of_another_machine_counts(instance: dg.DagsterInstance, plan_four: Callable[[], list[str]]) -> None:
     first, second = plan_four()[:2]
-    elsewhere = dict.fromkeys(own_process_tags(), "elsewhere")
-    run = create_run_for_test(instance, status=STARTED, tags=elsewhere | {"dagster/partition": first})
-    gone = own_process_tags() | {"media_assets/process": "1.1", "dagster/partition": second}
-    create_run_for_test(instance, status=STARTED, tags=gone)
-    assert batches_in_progress(instance) == {first: run.run_id}
+    elsewhere = Place("other", "machine", "boot", "1")
+    theirs, gone = RunProcess(str(uuid.uuid4()), 1, "1", elsewhere), RunProcess(str(uuid.uuid4()), 2**22 + 1, "1")
+    states = [(first, theirs), (second, gone)]
+    for batch_id, process in states:
+        tags = {**process.tags, "dagster/partition": batch_id}
+        create_run_for_test(instance, run_id=process.run_id, status=STARTED, tags=tags)
+    assert batches_in_progress(instance) == {first: theirs.run_id}

@@ -30,6 +30,7 @@ GRAPH = {
     ("tensors", "histograms"),
     ("tensors", "statistics"),
     ("outcomes", "item_status"),
+    ("outcomes", "failures"),
 }
 N_GROUPS = len({group for group, _ in GRAPH})
 IMAGE_PATH = ("media", "images", "images")

@@ -111,4 +111,13 @@ OFFENCES: dict[str, list[Offence]] = {
         *_each("std", -0.1, None),
         *_each("histogram", None),
     ],
+    "ingest.failures": [
+        *_KEYS,
+        *_each("stage", "", None),
+        *_each("first_failed_at", None),
+        *_each("last_failed_at", None),
+        *_each("n_failures", 0, None),
+        *_each("failures", None),
+        *_each("resolution", "failed", "gone"),
+    ],
 }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from media_assets.errors import ErrorCode
 from media_assets.tables import (
+    FAILURES,
     FRAMES_IMAGES,
     ITEM_STATUS,
     MANIFEST,
@@ -161,6 +162,20 @@ VALID: dict[TableContract, Row] = {
         "std": 0.1,
         "histogram": [0] * 255 + [6],
     },
+    FAILURES: {
+        "stage": "raw.media",
+        "batch_id": BATCH,
+        "item_key": "1.jpg",
+        "first_failed_at": NOON,
+        "last_failed_at": NOON,
+        "n_failures": 1,
+        "failures": [
+            {"failed_at": NOON, "error_code": "not_found", "message": "404", "run_id": "run", "attempts": 1},
+        ],
+        "resolution": "accepted",
+        "resolved_at": NOON,
+        "resolved_by": "run",
+    },
 }
 """One row of every table, with a value in nearly every column."""
 
@@ -245,11 +260,12 @@ _RULED: dict[str, st.SearchStrategy[Any]] = {
     "scale": st.floats(5e-324, allow_nan=False),
     "std": st.floats(0, allow_nan=False),
     "channel": st.integers(0, 2),
+    "resolution": st.sampled_from(["accepted", "withdrawn"]),
     "frame_id": _HEX32,
     "digest": st.text("0123456789abcdef", min_size=16, max_size=16),
     **dict.fromkeys(("media_id", "blob"), _HEX64),
     **dict.fromkeys(("item_key", "source", "uri"), _TEXT.filter(bool)),
-    **dict.fromkeys(("size_bytes", "width_px", "height_px", "n_frames", "n_tensors", "n_values"), _SIZE),
+    **dict.fromkeys(("size_bytes", "width_px", "height_px", "n_frames", "n_tensors", "n_values", "n_failures"), _SIZE),
     **dict.fromkeys(("position", "declared_bytes", "attempts", "n_outputs", "duration_ns", "pts_ns", "shot"), _COUNT),
 }
 

@@ -152,4 +152,21 @@ SPECS: dict[str, dict[str, object]] = {
         "key": ("spec", "channel"),
         "partitions": (),
     },
+    "ingest.failures": {
+        "columns": (
+            "stage: String",
+            "batch_id: String",
+            "item_key: String",
+            "first_failed_at: Datetime(time_unit='us', time_zone='UTC')",
+            "last_failed_at: Datetime(time_unit='us', time_zone='UTC')",
+            "n_failures: Int64",
+            "failures: list[struct{failed_at: Datetime(time_unit='us', time_zone='UTC'), error_code: String, "
+            "message: String, run_id: String, attempts: Int64}]",
+            "resolution: String?",
+            "resolved_at: Datetime(time_unit='us', time_zone='UTC')?",
+            "resolved_by: String?",
+        ),
+        "key": ("stage", "batch_id", "item_key", "first_failed_at"),
+        "partitions": ("batch_id",),
+    },
 }

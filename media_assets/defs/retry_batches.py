@@ -1,0 +1,159 @@
+"""The sensor that asks again for a batch whose run failed: later and later, so many times, then it waits for a person.
+
+How often is counted on the runs themselves, and a request's key is the run that failed: a tick may be repeated, cut
+short, or made by two daemons, and each failure is answered once. The cursor only says how far the failed runs were
+looked through and which of them wait; without it all are looked through again. Not here: items that failed in a run
+that did not (`retry_letters.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import dagster as dg
+import msgspec
+
+from media_assets.defs.automation import CORES
+from media_assets.defs.backoff import Budget
+from media_assets.defs.dead_runs import fail_dead_runs
+from media_assets.defs.descriptions import asset_key
+from media_assets.defs.failed_batches import RETRY_TAG, FailedBatch, batches_failed_by, is_superseded
+from media_assets.defs.live_runs import batches_in_progress
+from media_assets.defs.resources import WorkbenchResource
+from media_assets.lake.crash_points import crash_point
+from media_assets.stages.stage import IMAGE_STAGES
+
+INTERVAL_SECONDS = 30
+RETRY_OF = "media_assets/retry_of"
+_MOST_RUNS_READ = 500  # newly failed ones, a tick
+_MOST_BATCHES_WAITING = 20_000
+_MOST_LOOKED_AT = 200  # of those that are due, a tick
+_MOST_REQUESTED = 50  # runs, a tick
+_OVERLAP_SECONDS = 60.0  # runs that end at the same time may be written in another order
+_MOMENT_SECONDS = 1e-6
+_LOOK_AGAIN_SECONDS = 60.0
+
+
+class Memory(msgspec.Struct):
+    """What the cursor holds: until when failed runs were read, and which batches wait until when for what run."""
+
+    read_until: float = 0.0
+    waiting: dict[str, tuple[str, float]] = msgspec.field(default_factory=dict)
+
+
+@dg.sensor(
+    name="retry_failed_batches",
+    target=dg.AssetSelection.assets(*(asset_key(stage.contract) for stage in IMAGE_STAGES)),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    description="Fails runs whose process was killed, and requests batches again whose run failed for a cause that may "
+    "pass: MEDIA_ASSETS_BATCH_RETRIES times. `media-assets status` lists those that wait for a person.",
+)
+def retry_failed_batches(
+    context: dg.SensorEvaluationContext, workbench: WorkbenchResource
+) -> dg.SensorResult | dg.SkipReason:
+    """One tick."""
+    settings, instance = workbench.settings(), context.instance
+    bound_cores(instance)
+    dead = fail_dead_runs(instance)
+    tick = _Tick(instance, Budget(settings.batch_retries, settings.batch_retry_seconds), memory_of(context.cursor))
+    requests = tick.requests()
+    crash_point("before retry cursor")
+    context.update_cursor(msgspec.json.encode(tick.memory).decode())
+    if requests:
+        return dg.SensorResult(run_requests=requests)
+    told = f"{len(dead)} runs were killed. " if dead else ""
+    return dg.SkipReason(f"{told}{len(tick.memory.waiting)} failed batches wait for their next run.")
+
+
+def memory_of(cursor: str | None) -> Memory:
+    """What a cursor remembers; one that cannot be read remembers nothing, which loses nothing."""
+    try:
+        return msgspec.json.decode(cursor or "{}", type=Memory)
+    except msgspec.MsgspecError:
+        return Memory()
+
+
+def bound_cores(instance: dg.DagsterInstance) -> None:
+    """Give the pool its limit: Dagster does so after it has launched the first runs of a new home."""
+    storage = instance.event_log_storage
+    if instance.global_op_concurrency_default_limit and CORES not in {pool.name for pool in storage.get_pool_limits()}:
+        storage.initialize_concurrency_limit_to_default(CORES)
+
+
+@dataclass
+class _Tick:
+    instance: dg.DagsterInstance
+    budget: Budget
+    memory: Memory
+    ordered: list[str] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+
+    def requests(self) -> list[dg.RunRequest]:
+        """What is due, of those that had failed before and since."""
+        self.ordered = list(self.instance.get_dynamic_partitions("batches"))
+        self.known = set(self.ordered)
+        self._read_failures()
+        now, in_progress = time.time(), batches_in_progress(self.instance)
+        due = [key for key, (_, at) in self.memory.waiting.items() if at <= now and key not in in_progress]
+        found: list[dg.RunRequest] = []
+        for batch_id in due[:_MOST_LOOKED_AT]:
+            if len(found) == _MOST_REQUESTED:
+                break
+            run_id, _ = self.memory.waiting.pop(batch_id)
+            if (request := self._judged(run_id, batch_id)) is not None:
+                found.append(request)
+                self.memory.waiting[batch_id] = (run_id, now + _LOOK_AGAIN_SECONDS)  # should the request get lost
+        return found
+
+    def _read_failures(self) -> None:
+        """Take in the runs that failed since the last tick, oldest first."""
+        if len(self.memory.waiting) >= _MOST_BATCHES_WAITING:
+            return
+        since = datetime.fromtimestamp(self.memory.read_until, UTC)
+        records = self.instance.get_run_records(
+            dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since),
+            limit=_MOST_RUNS_READ,
+            order_by="update_timestamp",
+            ascending=True,
+        )
+        for record in records:
+            for batch in batches_failed_by(self.instance, record, self.ordered):
+                if self.memory.waiting.get(batch.batch_id, ("", 0.0))[0] != batch.run.run_id:
+                    self.memory.waiting[batch.batch_id] = (batch.run.run_id, self._due(batch))
+        if records:
+            until = records[-1].update_timestamp.replace(tzinfo=UTC).timestamp() - _MOMENT_SECONDS
+            if len(records) < _MOST_RUNS_READ:
+                until = min(until, time.time() - _OVERLAP_SECONDS)  # read twice, a run brings the same
+            self.memory.read_until = max(self.memory.read_until, until)
+
+    def _due(self, batch: FailedBatch) -> float:
+        """When a batch is to be looked at again."""
+        if batch.was_killed and batch.n_retries == 0:
+            return 0.0  # its work is not to blame
+        at = self.budget.next_at(batch.failed_at, batch.n_retries)
+        return 0.0 if at is None else at.timestamp()
+
+    def _judged(self, run_id: str, batch_id: str) -> dg.RunRequest | None:
+        record = self.instance.get_run_record_by_id(run_id)
+        if record is None or batch_id not in self.known:
+            return None
+        for batch in batches_failed_by(self.instance, record, self.ordered):
+            if batch.batch_id != batch_id or is_superseded(self.instance, record, batch):
+                continue
+            if batch.may_pass and batch.n_retries < self.budget.n_retries:
+                return _request(batch)
+        return None  # somebody has run it since, or it waits for a person
+
+
+def _request(batch: FailedBatch) -> dg.RunRequest:
+    """The same run again, of this batch alone."""
+    return dg.RunRequest(
+        run_key=f"{batch.batch_id}/{batch.run.run_id}",
+        partition_key=batch.batch_id,
+        asset_selection=batch.selection,
+        run_config={"ops": {"read_images": {"config": batch.config}}} if batch.config else {},
+        tags={RETRY_TAG: str(batch.n_retries + 1), RETRY_OF: batch.run.run_id},
+    )

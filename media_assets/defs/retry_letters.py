@@ -1,0 +1,137 @@
+"""The sensor that replays dead letters whose cause may pass: later and later, so often; the rest waits for a person.
+
+Which letters there are is read from the lake, how often each was tried from its history. A request's key is the batch
+and how often its statuses were replaced: a repeated tick, or a second daemon, asks once. Not here: batches whose run
+failed (`retry_batches.py`), and what a replay does (`stages/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import msgspec
+import polars as pl
+
+from media_assets.defs.backoff import Budget
+from media_assets.defs.descriptions import asset_key
+from media_assets.defs.live_runs import batches_in_progress
+from media_assets.defs.resources import WorkbenchResource
+from media_assets.lake.delta import Lake
+from media_assets.lake.failure_history import batches_with_retryable_letters, failure_history, open_letters
+from media_assets.stages.stage import IMAGE_STAGES
+from media_assets.tables import ITEM_STATUS
+
+INTERVAL_SECONDS = 60
+LETTERS_TAG = "media_assets/dead_letters"
+_MOST_ITEMS = 1000  # a run; the others follow when it is done
+_MOST_REQUESTED = 20  # runs, a tick
+_SOON_SECONDS = 60.0
+_NEVER = 1e12
+_RUN_KEY = "dagster/run_key"
+_LETTER = ["stage", "batch_id", "item_key", "first_failed_at"]
+
+
+class Memory(msgspec.Struct):
+    """What the cursor holds: for which version of the statuses the letters were looked through, and when one is due."""
+
+    version: int = -1
+    due: float = 0.0
+
+
+@dg.sensor(
+    name="retry_dead_letters",
+    target=dg.AssetSelection.assets(*(asset_key(stage.contract) for stage in IMAGE_STAGES)),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    description="Replays dead letters whose cause may pass, MEDIA_ASSETS_ITEM_RETRIES times. The others wait for "
+    "`media-assets dead-letters replay`.",
+)
+def retry_dead_letters(
+    context: dg.SensorEvaluationContext, workbench: WorkbenchResource
+) -> dg.SensorResult | dg.SkipReason:
+    """One tick."""
+    settings = workbench.settings()
+    lake, budget = settings.open_lake(), Budget(settings.item_retries, settings.item_retry_seconds)
+    memory, now = memory_of(context.cursor), datetime.now(UTC)
+    version = _version(lake)
+    if not budget.n_retries or (version == memory.version and now.timestamp() < memory.due):
+        return dg.SkipReason("No dead letter is due.")
+    letters = list(waiting_letters(lake, budget))
+    requests, is_all = _requests(context.instance, lake, letters, now)
+    later = [letter.due for letter in letters if letter.due > now]
+    next_due = min(later).timestamp() if later else _NEVER
+    cursor = Memory(version, next_due if is_all else now.timestamp() + _SOON_SECONDS)
+    context.update_cursor(msgspec.json.encode(cursor).decode())
+    if not requests:
+        return dg.SkipReason(f"{len(letters)} dead letters wait for their next replay.")
+    return dg.SensorResult(run_requests=requests)
+
+
+@dataclass(frozen=True)
+class WaitingLetter:
+    """A dead letter that will be replayed by itself."""
+
+    batch_id: str
+    item_key: str
+    due: datetime
+
+
+def waiting_letters(lake: Lake, budget: Budget) -> Iterator[WaitingLetter]:
+    """Dead letters whose cause may pass and whose budget is not spent; an item that failed at two stages twice."""
+    if not (batch_ids := batches_with_retryable_letters(lake)):
+        return
+    told = failure_history(lake, batch_ids).select(*_LETTER, "n_failures")
+    letters = open_letters(lake, {"batch_id": sorted(batch_ids)}).filter(pl.col("is_retryable"))
+    for row in letters.join(told, on=_LETTER, how="left").iter_rows(named=True):
+        n_failures = row["n_failures"] or row["attempts"]  # written before there was a history
+        due = budget.next_at(row["last_failed_at"], n_failures - 1)
+        if due is not None:
+            yield WaitingLetter(row["batch_id"], row["item_key"], due)
+
+
+def memory_of(cursor: str | None) -> Memory:
+    """What a cursor remembers; one that cannot be read remembers nothing, which loses nothing."""
+    try:
+        return msgspec.json.decode(cursor or "{}", type=Memory)
+    except msgspec.MsgspecError:
+        return Memory()
+
+
+def _requests(
+    instance: dg.DagsterInstance, lake: Lake, letters: Sequence[WaitingLetter], now: datetime
+) -> tuple[list[dg.RunRequest], bool]:
+    """Runs for what is due, and whether that is all of it."""
+    due: dict[str, list[str]] = {}
+    for letter in letters:
+        if letter.due <= now:
+            due.setdefault(letter.batch_id, []).append(letter.item_key)
+    if not due:
+        return [], True
+    taken, known = batches_in_progress(instance), set(instance.get_dynamic_partitions("batches"))
+    requests: list[dg.RunRequest] = []
+    for batch_id in due.keys() & known:
+        if batch_id in taken or len(requests) == _MOST_REQUESTED:
+            return requests, False
+        request = _request(lake, batch_id, sorted(set(due[batch_id])))
+        if not instance.get_runs_count(dg.RunsFilter(tags={_RUN_KEY: str(request.run_key)})):
+            requests.append(request)  # else it failed as a whole: that is the other sensor's
+    return requests, True
+
+
+def _request(lake: Lake, batch_id: str, items: list[str]) -> dg.RunRequest:
+    config: dict[str, Any] = {"retry_items": {batch_id: items[:_MOST_ITEMS]}}
+    return dg.RunRequest(
+        run_key=f"letters/{batch_id}/{lake.turn(ITEM_STATUS, batch_id)}",
+        partition_key=batch_id,
+        run_config={"ops": {"read_images": {"config": config}}},
+        tags={LETTERS_TAG: str(len(items[:_MOST_ITEMS]))},
+    )
+
+
+def _version(lake: Lake) -> int:
+    table = lake.table(ITEM_STATUS)
+    return -1 if table is None else table.version()
