@@ -57,7 +57,7 @@ def test_what_new_code_makes_otherwise_is_stale_and_made_anew_by_a_range_without
     older = made_otherwise(settings.open_lake(), [TENSORS], settings.specs())
     assert older == {batch_id: {"tensors/images"} for batch_id in batch_ids}
 
-    (result,) = launcher.remake(older)
+    (result,) = Launcher(settings, instance).remake(older)
     assert result.success, result.error
     assert shelf.hits == hits
     statuses = settings.open_lake().scan(ITEM_STATUS).collect()

@@ -157,9 +157,18 @@ def counts_add_up(case: Case) -> None:
     assert set(case.statuses("frames.images")) == set(case.statuses("tensors.images")) == going_on
 
 
-@few(8)
+@few(5)
 @given(STEPS)
-@example([("harm", "1.jpg", 404), ("run", "", None), ("mend", "1.jpg", None), ("replay", "1.jpg", True)])
+@example(
+    [
+        ("harm", "1.jpg", 404),
+        ("run", "", None),
+        ("mend", "1.jpg", None),
+        ("replay", "1.jpg", True),
+        ("run", "", None),
+    ]
+)
+@example([("harm", "3.jpg", 404), ("run", "", None), ("killed", "after ingest/failures", True)])
 @example(
     [("harm", "0.jpg", 503), ("run", "", None), ("mend", "0.jpg", None), ("killed", "after ingest/failures", True)]
 )
