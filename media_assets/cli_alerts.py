@@ -60,7 +60,9 @@ def list_alerts(as_json: bool) -> None:
         memory = remembered(instance)
     rows = [as_row(group) for group in memory.desk.ledger.groups.values() if not group.is_over]
     rows.sort(key=lambda row: (row["severity"] != "error", row["since"]))
-    shown = rows if as_json else [{k: v for k, v in row.items() if k not in ("batches", "link")} for row in rows]
+    shown = (
+        rows if as_json else [{k: v for k, v in row.items() if k not in ("kind", "batches", "link")} for row in rows]
+    )
     waiting = {name: channel.why for name, channel in memory.desk.channels.items() if channel.why}
     looked = f"{datetime.fromtimestamp(memory.looked_at, UTC):%Y-%m-%d %H:%M} UTC" if memory.looked_at else None
     nothing = f"Nothing is open; looked at {looked}." if looked else "The sensor `alerts` has not looked yet: make dev."

@@ -8,6 +8,7 @@ import pytest
 
 from media_assets import errors
 from media_assets.errors import (
+    AlertUndelivered,
     BatchError,
     ContractBroken,
     ErrorCode,
@@ -45,6 +46,7 @@ TREE = {
     RivalRun: (BatchError,),
     ContractBroken: (BatchError, ValueError),
     ReconciliationBroken: (BatchError, ValueError),
+    AlertUndelivered: (MediaAssetsError,),
     SetupError: (MediaAssetsError,),
     LakeUnfit: (SetupError, OSError),
     TableDamaged: (LakeUnfit,),
