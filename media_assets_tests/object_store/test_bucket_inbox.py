@@ -25,6 +25,7 @@ from media_assets.ingest.inbox import bucket as bucket_module
 from media_assets.ingest.inbox.bucket import list_bucket
 from media_assets.ingest.inbox.closing import InboxMemory
 from media_assets.ingest.inbox.landed import Landed
+from media_assets.lake import s3_options
 from media_assets.lake.delta import Provenance
 from media_assets.lake.s3_options import S3Options
 from media_assets.stages.images import read_batch
@@ -228,6 +229,22 @@ def test_a_store_that_does_not_answer_is_told_of_items_and_of_the_listing(keys: 
     with pytest.raises(StoreRefused) as caught:
         list_bucket(nowhere, None, 0.0)
     assert caught.value.code is StoreCode.STORE_UNREACHABLE
+
+
+def test_without_credentials_no_item_is_to_blame(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in keys.environment:
+        monkeypatch.delenv(name)
+    s3_options.forget()
+    nowhere = BucketRoot.of("s3://some-bucket/in", S3Options(endpoint="http://127.0.0.1:1", region="us-east-1"))
+    request = FetchRequest("x", "s3://some-bucket/in/a.jpg")
+    meetings: list[Callable[[], object]] = [
+        lambda: list_bucket(nowhere, None, 0.0),
+        lambda: list(fetch_all([request], MemorySink(), user_agent="test", limits=QUICK, bucket_roots=(nowhere,))),
+    ]
+    for meet in meetings:
+        with pytest.raises(StoreRefused) as caught:
+            meet()
+        assert caught.value.code is StoreCode.CREDENTIALS_MISSING
 
 
 def test_a_slow_object_is_too_slow(inbox: Inbox) -> None:

@@ -20,7 +20,7 @@ from media_assets.ingest.fetch.body import Body
 from media_assets.ingest.fetch.limits import MIB
 from media_assets.ingest.fetch.redaction import shown
 from media_assets.ingest.versions import require_version, version_of
-from media_assets.lake.s3_options import S3Options
+from media_assets.lake.s3_options import S3Options, credentials
 from media_assets.lake.s3_storage import S3Storage
 from media_assets.lake.store_errors import http_status, refused, store_code
 
@@ -118,6 +118,7 @@ async def read_object(
 
 async def _read(root: BucketRoot, key: str, body: Body, version: str | None, where: str) -> str | None:
     options = replace(root.options, n_retries=min(root.options.n_retries, _N_RETRIES))
+    failed: OSError | BaseError | None = None
     try:
         found = await obstore.get_async(S3Storage(root.bucket, "", options).store(), key)
         n_bytes, etag = found.meta["size"], found.meta["e_tag"]
@@ -130,7 +131,11 @@ async def _read(root: BucketRoot, key: str, body: Body, version: str | None, whe
     except LakeUnfit:
         raise
     except (OSError, BaseError) as error:
-        raise _fault(error, root, where, is_in_body=body.size_bytes > 0) from None  # its text may hold secrets
+        failed = error
+    if failed is not None:  # outside of the handler: the text of what failed may hold secrets
+        if http_status(failed) is None:
+            await asyncio.to_thread(credentials)  # obstore does not say that there are none
+        raise _fault(failed, root, where, is_in_body=body.size_bytes > 0)
     if body.size_bytes != n_bytes:
         raise ItemError(ErrorCode.TRUNCATED_BODY, f"{where}: expected {n_bytes} bytes, got {body.size_bytes}")
     return etag
