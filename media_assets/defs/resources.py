@@ -66,6 +66,10 @@ class Settings:
     inbox_batch_size: int = 1000
     inbox_wait_seconds: int = 60
     inbox_settle_seconds: int = 5
+    upload_tokens: str = ""
+    upload_state: str = ""
+    uploads_at_once: int = 64
+    upload_expire_hours: int = 24
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -233,6 +237,10 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     inbox_batch_size: int = Settings.inbox_batch_size
     inbox_wait_seconds: int = Settings.inbox_wait_seconds
     inbox_settle_seconds: int = Settings.inbox_settle_seconds
+    upload_tokens: str = Settings.upload_tokens
+    upload_state: str = Settings.upload_state
+    uploads_at_once: int = Settings.uploads_at_once
+    upload_expire_hours: int = Settings.upload_expire_hours
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:
