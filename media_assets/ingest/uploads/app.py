@@ -241,6 +241,8 @@ class Endpoint:
 
     @contextmanager
     def _body(self, request: Request) -> Iterator[Body]:
+        if "transfer-encoding" in request.headers and "content-length" in request.headers:
+            raise UploadRefused(UploadCode.BAD_REQUEST, "expected Content-Length or Transfer-Encoding, got both")
         body = Body(request.receive, self.receiver.limits)
         try:
             yield body
