@@ -20,7 +20,6 @@ State = Literal["whole", "in_writing", "refused"]
 again. `refused`: its name says that it is no upload, and it has lain there for long."""
 
 _MAX_ITEM_KEY = 4096  # characters, as the manifest's contract says
-_TEMPORARY = (b".part", b".partial", b".tmp", b".temp", b".crdownload", b".filepart", b".upload", b"~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,3 @@ class Landed:
 def version_of(*facts: int | str) -> str:
     """Eight hex digits that stand for what is known of the bytes without reading them."""
     return blake2b(":".join(map(str, facts)).encode(), digest_size=4).hexdigest()
-
-
-def is_provisional(path: bytes) -> bool:
-    """Whether a name says that it is not an upload yet: a part of it is hidden, or it ends as temporary files do."""
-    return any(part.startswith(b".") for part in path.split(b"/")) or path.lower().endswith(_TEMPORARY)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from media_assets.ingest.inbox.landed import is_provisional
+from media_assets.ingest.inbox.provisional import is_provisional
 
 _MAX_TAIL = 40  # characters
 _EXTENSION = re.compile(r"[A-Za-z0-9]{1,8}")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from media_assets.ingest.inbox.landed import is_provisional
+from media_assets.ingest.inbox.provisional import is_provisional
 from media_assets.ingest.uploads.names import landed_name
 
 ID = "0123456789abcdef0123456789abcdef"
