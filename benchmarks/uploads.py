@@ -1,7 +1,8 @@
-"""Small images sent to `media-assets serve-uploads` at a steady rate: latency to the durable acknowledgement, memory, loss.
+"""Small images sent to `media-assets serve-uploads` at a steady rate: latency to the acknowledgement, memory, loss.
 
-Open loop: requests begin when they are due, whether or not earlier ones were answered, so that a slow server shows in the
-latency, which counts from the moment a request was due. The server is a process of its own; the load shares the cores.
+Open loop: requests begin when they are due, whether or not earlier ones were answered, so that a slow server shows in
+the latency, which counts from the moment a request was due. The server is a process of its own; the load shares its
+cores.
 With `--kills` it is killed over and over meanwhile, and what was acknowledged is looked for afterwards. Linux only.
 """
 

@@ -6,7 +6,9 @@ Not here: the names (`names.py`), and when an upload is whole (`receiver.py`).
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 from media_assets.errors import SetupError
@@ -31,13 +33,14 @@ class LocalLanding:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._flushes: defaultdict[Path, _SharedFlush] = defaultdict(_SharedFlush)
 
     def land(self, part: Path, path: str) -> None:
-        """Rename, and flush the folder."""
+        """Rename, and flush the folder, together with others that wait for that."""
         target = self.root / path
         self._make(target.parent)
         part.rename(target)
-        _flush(target.parent)
+        self._flushes[target.parent].flush(target.parent)
 
     def holds(self, path: str) -> bool:
         """Whether the name is there, whatever it is."""
@@ -47,6 +50,31 @@ class LocalLanding:
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             _flush(folder.parent)
+
+
+class _SharedFlush:
+    """Flushes of one folder: whoever waits while one is under way shares the next."""
+
+    def __init__(self) -> None:
+        self._counting, self._flushing = Lock(), Lock()
+        self._n_asked = self._n_flushed = 0
+
+    def flush(self, folder: Path) -> None:
+        """Return when everything that was in the folder before the call is durable.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        with self._counting:
+            self._n_asked += 1
+            mine = self._n_asked
+        with self._flushing:
+            if self._n_flushed >= mine:
+                return
+            with self._counting:
+                upto = self._n_asked
+            _flush(folder)
+            self._n_flushed = upto
 
 
 def open_landing(inbox: str, state: Path) -> LocalLanding:

@@ -28,6 +28,9 @@ class UploadLocks:
     def __len__(self) -> int:
         return len(self._locks)
 
+    def __contains__(self, upload_id: str) -> bool:
+        return upload_id in self._locks
+
     @asynccontextmanager
     async def held(self, upload_id: str, *, take_over_seconds: float | None = None) -> AsyncIterator[Interruption]:
         """Hold an upload. Yields what ends this holder's reading.

@@ -43,10 +43,9 @@ class Parts:
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, _refusing, work)
 
-    async def open(self, part_id: str, offset: int = 0) -> PartWriter:
+    def writer(self, part_id: str, offset: int = 0) -> PartWriter:
         """Go on writing a part behind its first `offset` bytes; what lies there is dropped."""
-        path = self.path(part_id)
-        return PartWriter(self, part_id, await self.run(lambda: _opened(path, offset)), offset)
+        return PartWriter(self, part_id, offset)
 
     async def remove(self, part_ids: Iterable[str]) -> None:
         """Remove parts, those that are not there as well."""
@@ -80,11 +79,14 @@ class Parts:
 
 
 class PartWriter:
-    """Writes one part, and hashes what it writes. Use it from one task at a time, and close it."""
+    """Writes one part, and hashes what it writes. Use it from one task at a time, and close it.
 
-    def __init__(self, parts: Parts, part_id: str, handle: int, offset: int) -> None:
+    A small file costs one turn of a thread: it is opened, written, flushed and closed at once.
+    """
+
+    def __init__(self, parts: Parts, part_id: str, offset: int) -> None:
         self.part_id = part_id
-        self._parts, self._handle = parts, handle
+        self._parts, self._handle = parts, -1
         self._buffers: list[bytes] = []
         self._n_buffered = 0
         self.n_begun = offset
@@ -98,17 +100,28 @@ class PartWriter:
         self._n_buffered += len(chunk)
         self.n_bytes += len(chunk)
         if self._n_buffered >= _BUFFER_BYTES:
-            await self._spill(durably=False)
+            await self._spill()
 
     async def flush(self) -> None:
-        """Everything that was taken is on the disk."""
-        await self._spill(durably=True)
+        """Everything that was taken is on the disk.
+
+        Raises:
+            UploadRefused: the disk is full or failed, or has lost what earlier requests wrote.
+        """
+        await self._spill(self._sync)
+
+    async def finish(self) -> None:
+        """Flush, and close.
+
+        Raises:
+            UploadRefused: as `flush`.
+        """
+        await self._spill(self._sync, self._close)
 
     async def close(self) -> None:
         """Close the file; what was not flushed may be lost."""
-        handle, self._handle = self._handle, -1
-        if handle >= 0:
-            await self._parts.run(lambda: os.close(handle))
+        if self._handle >= 0:
+            await self._parts.run(self._close)
 
     async def sha256(self) -> str:
         """Of the whole part, once flushed: as it was written, or read again where an earlier request began it."""
@@ -116,18 +129,27 @@ class PartWriter:
             return self._sha256.hexdigest()
         return await self._parts.run(lambda: _sha256(self._parts.path(self.part_id)))
 
-    async def _spill(self, *, durably: bool) -> None:
+    async def _spill(self, *then: Callable[[], None]) -> None:
         buffers, self._buffers, self._n_buffered = self._buffers, [], 0
 
         def spill() -> None:
+            if self._handle < 0:
+                self._handle = _opened(self._parts.path(self.part_id), self.n_begun)
             for buffer in buffers:
                 if self.n_begun == 0:
                     self._sha256.update(buffer)
                 _write_all(self._handle, buffer)
-            if durably:
-                os.fsync(self._handle)
+            for step in then:
+                step()
 
         await self._parts.run(spill)
+
+    def _sync(self) -> None:
+        os.fsync(self._handle)
+
+    def _close(self) -> None:
+        handle, self._handle = self._handle, -1
+        os.close(handle)
 
 
 def _opened(path: Path, offset: int) -> int:

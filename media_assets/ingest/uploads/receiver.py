@@ -100,17 +100,23 @@ class Receiver:
         self.parts.require_room(use.n_bytes, self.limits.free_bytes)
         self._held[token.name] += use
         try:
-            day = rows.day_of(self.clock())
-            known = await self.ledger.do(
-                lambda db: rows.used_on(db, token.name, day) + rows.announced_by(db, token.name)
-            )
-            rows.require_within(token, known + self._held[token.name])
+            if token.has_quota:
+                await self.ledger.do(lambda db: self.require_quota(db, token))
             yield
         finally:
             left = self._held[token.name] + Use(-use.n_files, -use.n_bytes)
             self._held[token.name] = left
             if left == Use():
                 del self._held[token.name]
+
+    def require_quota(self, db: sqlite3.Connection, token: Token) -> None:
+        """Hold a token's new files of today, its unfinished uploads and what is received just now to its quota.
+
+        Raises:
+            UploadRefused: they are too many, or too large.
+        """
+        known = rows.used_on(db, token.name, rows.day_of(self.clock())) + rows.announced_by(db, token.name)
+        rows.require_within(token, known + self._held.get(token.name, Use()))
 
     async def receive_file(
         self, token: Token, name: str, body: Body, announced: int | None, checksum: Checksum | None
@@ -138,7 +144,7 @@ class Receiver:
     async def new_part(self) -> AsyncIterator[PartWriter]:
         """A part that is removed in the end, unless `land` has taken it."""
         part_id = new_id()
-        writer = await self.parts.open(part_id)
+        writer = self.parts.writer(part_id)
         self._unclaimed.add(part_id)
         try:
             yield writer
@@ -176,8 +182,7 @@ class Receiver:
         """
         if not writer.n_bytes:
             raise UploadRefused(UploadCode.EMPTY_UPLOAD, "expected a file, got no bytes")
-        await writer.flush()
-        await writer.close()
+        await writer.finish()
         return Whole(writer.part_id, name, writer.n_bytes, await writer.sha256())
 
     async def land(self, token: Token, wholes: Sequence[Whole], upload_id: str | None = None) -> list[Received]:

@@ -5,6 +5,7 @@ The offset that a client is told is one that is durable. Not here: headers (`tus
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from media_assets.ingest.uploads.locks import UploadLocks
 from media_assets.ingest.uploads.parts import PartWriter
 from media_assets.ingest.uploads.receiver import Received, Receiver, new_id
 from media_assets.ingest.uploads.refusals import UploadCode, UploadRefused
-from media_assets.ingest.uploads.rows import Upload, Use
+from media_assets.ingest.uploads.rows import Upload
 from media_assets.ingest.uploads.tokens import Token
 from media_assets.ingest.uploads.tus import Checksum
 
@@ -49,14 +50,18 @@ class Resumable:
         if not length:
             raise UploadRefused(UploadCode.EMPTY_UPLOAD, "expected a file, got an announced length of 0")
         upload = Upload(new_id(), token.name, length, 0, name[:255], "open", self._expiry())
-        async with self.receiver.allowance(token, Use(1, length)):
-            n_open = (await self._ledger.do(lambda db: rows.announced_by(db, token.name))).n_files
-            if n_open >= self._limits.n_open_per_token:
-                raise UploadRefused(
-                    UploadCode.TOO_MANY_OPEN, f"expected at most {n_open} unfinished uploads; finish or end some"
-                )
-            await self._ledger.do(lambda db: rows.insert_upload(db, upload))
+        self._parts.require_room(length, self._limits.free_bytes)
+        await self._ledger.do(lambda db: self._insert(db, token, upload))
         return upload
+
+    def _insert(self, db: sqlite3.Connection, token: Token, upload: Upload) -> None:
+        rows.insert_upload(db, upload)
+        if token.has_quota:
+            self.receiver.require_quota(db, token)
+        if (n_open := rows.announced_by(db, token.name).n_files) > self._limits.n_open_per_token:
+            raise UploadRefused(
+                UploadCode.TOO_MANY_OPEN, f"expected at most {n_open - 1} unfinished uploads; finish or end some"
+            )
 
     async def look(self, token: Token, upload_id: str) -> Upload:
         """An upload with its durable offset; a request that still waits for its bytes is ended, as it may be dead.
@@ -139,7 +144,7 @@ class Resumable:
 
     @asynccontextmanager
     async def _writer(self, upload: Upload) -> AsyncIterator[PartWriter]:
-        writer = await self._parts.open(upload.id, upload.offset)
+        writer = self._parts.writer(upload.id, upload.offset)
         try:
             yield writer
         finally:

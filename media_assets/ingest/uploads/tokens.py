@@ -36,6 +36,11 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     bytes_per_day: int | None = None
     files_per_day: int | None = None
 
+    @property
+    def has_quota(self) -> bool:
+        """Whether anything has to be counted for it."""
+        return self.bytes_per_day is not None or self.files_per_day is not None
+
 
 class _Document(msgspec.Struct, forbid_unknown_fields=True):
     tokens: list[Token]
