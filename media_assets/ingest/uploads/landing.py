@@ -93,7 +93,7 @@ def open_landing(inbox: str, state: Path) -> LocalLanding:
     root = Path(inbox).absolute()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        state.mkdir(parents=True, exist_ok=True)
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_one = root.stat().st_dev == state.stat().st_dev
     except OSError as error:
         raise SetupError(f"Expected folders for uploads at {root} and {state}, got: {error}.") from error

@@ -84,8 +84,10 @@ class Ledger:
         is_open = True
         while is_open:
             together, is_open = self._next()
-            if together:
-                self._commit(together)
+            # What runs cannot be cancelled: an answer that nobody waits for any more must not end this thread.
+            wanted = [each for each in together if each[1].set_running_or_notify_cancel()]
+            if wanted:
+                self._commit(wanted)
 
     def _next(self) -> tuple[list[tuple[Change[Any], Future[Any]]], bool]:
         """Everything that waits, at least one change; and whether more may come."""

@@ -153,7 +153,7 @@ class PartWriter:
 
 
 def _opened(path: Path, offset: int) -> int:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
     try:
         if os.fstat(handle).st_size < offset:
             raise UploadRefused(

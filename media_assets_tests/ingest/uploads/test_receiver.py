@@ -9,6 +9,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -408,6 +409,28 @@ def test_one_change_that_fails_leaves_the_others_of_its_commit(tmp_path: Path) -
     run(work)
 
 
+def test_an_answer_that_nobody_waits_for_ends_nothing(tmp_path: Path) -> None:
+    async def work() -> None:
+        ledger, begun, go_on = Ledger(tmp_path / "ledger"), threading.Event(), threading.Event()
+
+        def slow(db: Any) -> None:
+            begun.set()
+            go_on.wait(10)
+
+        waiting = [asyncio.create_task(ledger.do(slow))]
+        await asyncio.to_thread(begun.wait, 10)
+        waiting.append(asyncio.create_task(ledger.do(lambda db: None)))
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        assert await ledger.do(lambda db: 1) == 1
+        ledger.close()
+
+    run(work)
+
+
 def replace_quota(bytes_per_day: int | None, files_per_day: int | None) -> Token:
     return Token("one", "phones", "", bytes_per_day, files_per_day)
 
@@ -424,7 +447,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(STEPS)
 @example([([50, 20], "cut"), ([], "restart"), ([90], "checked"), ([40], "wrong"), ([300], "whole")])
 @example([([90, 90, 90, 30], "cut"), ([], "again"), ([1], "whole")])
