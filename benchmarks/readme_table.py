@@ -32,7 +32,12 @@ def section(folder: Path = RESULTS) -> str:
     """Markdown for what was measured, as far as it was."""
     blocks = [
         block
-        for name, render in (("images", images_block), ("reader", reader_block), ("batch-size", batch_size_block))
+        for name, render in (
+            ("images", images_block),
+            ("reader", reader_block),
+            ("batch-size", batch_size_block),
+            ("uploads", uploads_block),
+        )
         if (result := newest(name, folder)) is not None and (block := render(result))
     ]
     return "\n".join(blocks) or _NOTHING
@@ -113,6 +118,18 @@ def batch_size_block(result: Mapping[str, Any]) -> str:
     return (
         f"**Memory**: one batch of {large['n']:,} images peaks at {large['peak_mb']:,} MB, one of {small['n']:,} at "
         f"{small['peak_mb']:,} MB ({result['images']}). {_told('batch-size', result)}\n"
+    )
+
+
+def uploads_block(result: Mapping[str, Any]) -> str:
+    """How fast small uploads are acknowledged, and what that costs, in one sentence."""
+    row = result["rows"][0]
+    missed = [name.replace("_", " ") for name, is_held in result["bars"].items() if not is_held]
+    return (
+        f"**Uploads**: {row['rate_per_s']:g} a second for {row['seconds']:g} s ({result['images']}) to a durable "
+        f"acknowledgement: median {row['p50_ms']:g} ms, 99th percentile {row['p99_ms']:g} ms, {row['lost']} lost, "
+        f"{row['memory_mib_last']:g} MiB; on {_machine(result)}, the load included; {result['disk']}. "
+        f"{f'Not reached: {chr(44).join(missed)}. ' if missed else ''}{_told('uploads', result)}\n"
     )
 
 

@@ -27,6 +27,7 @@ from media_assets.cli_failed_batches import rows_of_failed
 from media_assets.cli_failures import Commands
 from media_assets.cli_output import Output, Progressbar
 from media_assets.cli_plans import plan
+from media_assets.cli_uploads import serve_uploads, upload_token
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -197,6 +198,8 @@ def doctor(as_json: bool) -> None:
 main.add_command(alerts)
 main.add_command(plan)
 main.add_command(dead_letters)
+main.add_command(serve_uploads)
+main.add_command(upload_token)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,10 @@ class Settings:
     batch_retry_seconds: int = 600
     item_retries: int = 3
     item_retry_seconds: int = 3600
+    upload_tokens: str = ""
+    upload_state: str = ""
+    uploads_at_once: int = 64
+    upload_expire_hours: int = 24
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -307,6 +311,10 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     batch_retry_seconds: int = Settings.batch_retry_seconds
     item_retries: int = Settings.item_retries
     item_retry_seconds: int = Settings.item_retry_seconds
+    upload_tokens: str = Settings.upload_tokens
+    upload_state: str = Settings.upload_state
+    uploads_at_once: int = Settings.uploads_at_once
+    upload_expire_hours: int = Settings.upload_expire_hours
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:

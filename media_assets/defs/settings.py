@@ -92,6 +92,23 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             604_800,
         ),
     ),
+    "What people and programs send ([uploads](uploads.md))": (
+        Setting("UPLOAD_TOKENS", "upload_tokens", "The file that keeps the hashes of tokens", unset="none"),
+        Setting(
+            "UPLOAD_STATE",
+            "upload_state",
+            "Folder for uploads under way and receipts, on the inbox's file system",
+            unset="beside the inbox",
+        ),
+        Setting(
+            "UPLOADS_AT_ONCE",
+            "uploads_at_once",
+            "Uploads that are received at once; others are told to wait",
+            1,
+            10_000,
+        ),
+        Setting("UPLOAD_EXPIRE_HOURS", "upload_expire_hours", "Time for which an unfinished upload is kept", 1, 8760),
+    ),
     "What is made": (
         Setting(
             "TENSOR_SPECS",

@@ -44,6 +44,16 @@ def test_the_newest_result_is_shown_at_its_largest_size(tmp_path: Path) -> None:
     assert "(benchmarks/results/images-2026-01-02.json)" in shown
 
 
+def test_an_uploads_result_says_how_long_an_acknowledgement_takes(tmp_path: Path) -> None:
+    row = {"rate_per_s": 100.0, "seconds": 120.1, "p50_ms": 5.5, "p99_ms": 40.1, "lost": 0, "memory_mib_last": 90.5}
+    result = IMAGES | {"rows": [row], "disk": "fsync: 1 ms", "bars": {"none_lost": True, "p99_below_1_s": False}}
+    (tmp_path / "uploads-2026-01-02.json").write_text(json.dumps(result))
+    shown = section(tmp_path)
+    assert "100 a second for 120.1 s (some JPEG)" in shown
+    assert "99th percentile 40.1 ms, 0 lost, 90.5 MiB" in shown
+    assert "Not reached: p99 below 1 s." in shown
+
+
 def test_a_reader_result_shows_the_ratio_of_each_variant(tmp_path: Path) -> None:
     rows = [
         {"reader": reader, "variant": "uint8 nhwc", "n": 5, "samples_per_s": 40000, "cpu_us_per_sample": 20.5}

@@ -33,6 +33,8 @@ PROPERTIES = {
     "csv rows": f"{_TESTS}.ingest.test_csv_rows:test_good_rows_behind_any_damage_are_read",
     "csv planning": f"{_TESTS}.ingest.open_images.test_reader:"
     "test_any_list_is_planned_whole_and_planning_it_again_changes_nothing",
+    "upload names": f"{_TESTS}.ingest.uploads.test_names:test_any_name_is_one_plain_entry_that_the_inbox_takes",
+    "upload forms": f"{_TESTS}.ingest.uploads.test_forms:test_any_cut_of_a_form_gives_its_files",
     "quantisation": f"{_TESTS}.media.test_tensors:test_what_is_stored_is_within_half_a_step_of_what_was_meant",
     "reader": f"{_TESTS}.serving.test_placing:test_samples_equal_the_formula",
     "lake overwrite": f"{_TESTS}.lake.test_delta:test_any_overwrites_leave_what_a_dict_would_hold",

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from media_assets.errors import SetupError
 from media_assets.ingest.inbox.closing import ClosingRules, InboxMemory, memory_after, n_to_close
 from media_assets.ingest.inbox.folder import list_folder
-from media_assets.ingest.inbox.landed import Landed, is_provisional, planned_version
+from media_assets.ingest.inbox.landed import Landed, planned_version
 from media_assets.ingest.inbox.look import Look, look
+from media_assets.ingest.inbox.provisional import is_provisional
 from media_assets.ingest.planned import PlannedItem, RejectedRow
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.lake.location import LakeLocation

@@ -23,7 +23,8 @@ from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalE
 from media_assets.errors import StoreCode, StoreRefused
 from media_assets.ingest.fetch.buckets import BucketRoot, object_version
 from media_assets.ingest.inbox.closing import Place
-from media_assets.ingest.inbox.landed import Landed, State, is_provisional
+from media_assets.ingest.inbox.landed import Landed, State
+from media_assets.ingest.inbox.provisional import is_provisional
 from media_assets.ingest.inbox.stretch import Stretch
 from media_assets.lake.s3_client import list_client
 from media_assets.lake.store_errors import refused_by_answer

@@ -21,7 +21,8 @@ from urllib.parse import quote_from_bytes
 from media_assets.errors import SetupError
 from media_assets.ingest.fetch.local_files import file_version
 from media_assets.ingest.folder import folder_uri
-from media_assets.ingest.inbox.landed import Landed, State, is_provisional
+from media_assets.ingest.inbox.landed import Landed, State
+from media_assets.ingest.inbox.provisional import is_provisional
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOATIME", 0)
 _LEASES = hasattr(fcntl, "F_SETLEASE") and hasattr(fcntl, "F_SETSIG")

@@ -22,7 +22,6 @@ again. `refused`: its name says that it is no upload, and it has lain there for 
 
 _VERSION = re.compile(r"@([0-9a-f]{8})\Z")
 _MAX_ITEM_KEY = 4096  # characters, as the manifest's contract says
-_TEMPORARY = (b".part", b".partial", b".tmp", b".temp", b".crdownload", b".filepart", b".upload", b"~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +60,3 @@ def planned_version(source: str, item_key: str) -> str | None:
     """Which version of its bytes an item of an inbox stands for; None for an item of any other source."""
     found = _VERSION.search(item_key) if source == SOURCE else None
     return None if found is None else found[1]
-
-
-def is_provisional(path: bytes) -> bool:
-    """Whether a name says that it is not an upload yet: a part of it is hidden, or it ends as temporary files do."""
-    return any(part.startswith(b".") for part in path.split(b"/")) or path.lower().endswith(_TEMPORARY)

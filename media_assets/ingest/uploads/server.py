@@ -1,0 +1,133 @@
+"""The upload server as a whole: its folders, its lock, its socket. Not here: routes (`app.py`) and settings."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from media_assets.errors import SetupError
+from media_assets.ingest.uploads.app import Endpoint
+from media_assets.ingest.uploads.connections import guarded
+from media_assets.ingest.uploads.landing import open_landing
+from media_assets.ingest.uploads.ledger import Ledger
+from media_assets.ingest.uploads.limits import UploadLimits
+from media_assets.ingest.uploads.parts import Parts
+from media_assets.ingest.uploads.receiver import Receiver
+from media_assets.ingest.uploads.tokens import TokenFile
+
+_MAX_HEADER_BYTES = 32 * 1024
+_GOODBYE_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class UploadPlaces:
+    """Where things are. `state`: what is under way and receipts; by default a folder beside the inbox."""
+
+    inbox: str
+    tokens: str
+    state: str = ""
+
+    def state_folder(self) -> Path:
+        """The folder that `state` names, or the default."""
+        inbox = Path(self.inbox).absolute()
+        return Path(self.state).absolute() if self.state else inbox.with_name(f"{inbox.name}.uploads")
+
+    def tokens_file(self) -> Path:
+        """The file of tokens.
+
+        Raises:
+            SetupError: none is named.
+        """
+        if not self.tokens:
+            raise SetupError(
+                "Expected MEDIA_ASSETS_UPLOAD_TOKENS to name a file, got nothing. Set it, and make a token with "
+                "`media-assets upload-token`."
+            )
+        return Path(self.tokens).absolute()
+
+
+@contextmanager
+def open_endpoint(places: UploadPlaces, limits: UploadLimits) -> Iterator[Endpoint]:
+    """The endpoint over its folders, which no other server uses meanwhile.
+
+    Raises:
+        SetupError: a folder, the file of tokens or the lock cannot be had.
+    """
+    tokens = TokenFile(places.tokens_file())
+    state = places.state_folder()
+    landing = open_landing(places.inbox, state)
+    with _locked(state / "lock"):
+        ledger, parts = Ledger(state / "receipts.sqlite3"), Parts(state / "parts")
+        try:
+            yield Endpoint(Receiver(ledger, parts, landing, limits), tokens)
+        finally:
+            parts.close()
+            ledger.close()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError(f"Expected no other upload server over {path.parent}, but one is at work there.") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def open_socket(host: str, port: int, *, is_public: bool) -> socket.socket:
+    """A listening socket; port 0 is any free one.
+
+    Raises:
+        SetupError: the address is not this machine's own though nobody said `is_public`, or cannot be had.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise SetupError(f"Expected an address to listen on, got {host!r}: {error}.") from error
+    if not is_public and not ipaddress.ip_address(address[0]).is_loopback:
+        raise SetupError(
+            f"Expected an address of loopback, such as 127.0.0.1, got {host}: tokens would cross the network in the "
+            f"clear. Put a proxy that speaks TLS before it, or say --public."
+        )
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(1024)
+    except OSError as error:
+        listening.close()
+        taken = " Something else listens there." if error.errno == errno.EADDRINUSE else ""
+        raise SetupError(f"Expected to listen on {host}:{port}, got: {error.strerror}.{taken}") from error
+    return listening
+
+
+def server_of(endpoint: Endpoint) -> uvicorn.Server:
+    """uvicorn over an endpoint; nothing that a client sends is written to a log."""
+    limits = endpoint.receiver.limits
+    config = uvicorn.Config(
+        endpoint.app(),
+        http=guarded(limits.n_connections, limits.head_seconds),
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=int(limits.head_seconds),
+        timeout_graceful_shutdown=_GOODBYE_SECONDS,
+        h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
+    )
+    return uvicorn.Server(config)
