@@ -9,7 +9,14 @@ import polars as pl
 
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
-from media_assets.tables import ALL_TABLES, FRAMES_IMAGES, RAW_MEDIA, TENSORS_STATISTICS, TableContract
+from media_assets.tables import (
+    ALL_TABLES,
+    BATCH_PROFILES,
+    FRAMES_IMAGES,
+    RAW_MEDIA,
+    TENSORS_STATISTICS,
+    TableContract,
+)
 
 LEFT_OUT = {"run_id", "attempts", "planned_at", "fetched_at", "updated_at", "first_failed_at", "last_failed_at"}
 
@@ -26,8 +33,9 @@ def rows_of(lake: Lake, contract: TableContract) -> list[tuple[Any, ...]]:
 
 
 def tables_of(lake: Lake) -> dict[str, list[tuple[Any, ...]]]:
-    """Every per-item table of a lake, comparable."""
-    return {contract.name: rows_of(lake, contract) for contract in ALL_TABLES if contract is not TENSORS_STATISTICS}
+    """Every per-item table of a lake, comparable. What is derived after the statuses may be missing after a kill."""
+    derived = (TENSORS_STATISTICS, BATCH_PROFILES)
+    return {contract.name: rows_of(lake, contract) for contract in ALL_TABLES if contract not in derived}
 
 
 def missing_blobs(lake: Lake, blobs: BlobStore) -> set[str]:

@@ -6,9 +6,11 @@ Not here: what the objects do. Importing this with an empty environment works; n
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +18,7 @@ from urllib.parse import urlsplit
 import dagster as dg
 import msgspec
 
+from media_assets.curation.freshness import VARIABLE, duration_of
 from media_assets.defs.home import open_home, prepare_home
 from media_assets.defs.settings import values_of
 from media_assets.engine.limits import WorkerLimits
@@ -66,6 +69,7 @@ class Settings:
     inbox_batch_size: int = 1000
     inbox_wait_seconds: int = 60
     inbox_settle_seconds: int = 5
+    expected_sources: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -129,6 +133,26 @@ class Settings:
             raise SetupError("Expected at least one TensorSpec in MEDIA_ASSETS_TENSOR_SPECS, and no two alike.")
         return specs
 
+    def expected(self) -> dict[str, timedelta]:
+        """Source → how often it is expected to bring a batch.
+
+        Raises:
+            SetupError: the JSON names no durations, or sources whose checks would have one name.
+        """
+        if not self.expected_sources:
+            return {}
+        try:
+            named = msgspec.json.decode(self.expected_sources, type=dict[str, str])
+            expected = {source: duration_of(text) for source, text in named.items()}
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise SetupError(
+                f'Expected a JSON object of sources and durations in {VARIABLE}, such as {{"uploads": "1h"}}, got '
+                f"{self.expected_sources!r}: {error}."
+            ) from error
+        if len({re.sub(r"\W", "_", source, flags=re.ASCII) for source in expected}) != len(expected) or "" in expected:
+            raise SetupError(f"Expected sources in {VARIABLE} that differ in letters and digits, got {list(expected)}.")
+        return expected
+
     def fetch(self) -> FetchSettings:
         """How the network and the local disk may be used.
 
@@ -182,6 +206,7 @@ class Settings:
         """
         self.location()
         self.specs()
+        self.expected()
         self.fetch()
         self.engine()
         self.still_limits()
@@ -233,6 +258,7 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     inbox_batch_size: int = Settings.inbox_batch_size
     inbox_wait_seconds: int = Settings.inbox_wait_seconds
     inbox_settle_seconds: int = Settings.inbox_settle_seconds
+    expected_sources: str = Settings.expected_sources
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:

@@ -69,6 +69,14 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             "INBOX_SETTLE_SECONDS", "inbox_settle_seconds", "Time for which a file must not have changed", 0, 86_400
         ),
     ),
+    "What is watched ([quality](quality.md))": (
+        Setting(
+            "EXPECTED_SOURCES",
+            "expected_sources",
+            'JSON object: source to how often it brings a batch, such as `{"uploads": "1h", "open-images": "30d"}`',
+            unset="none",
+        ),
+    ),
     "What is made": (
         Setting(
             "TENSOR_SPECS",

@@ -6,6 +6,7 @@ Not here: reading or writing a table (`lake/`).
 from media_assets.tables.contract import TableContract, Violation
 from media_assets.tables.frames import FRAMES_IMAGES
 from media_assets.tables.ingest import ITEM_STATUS, MANIFEST
+from media_assets.tables.ops import BATCH_PROFILES
 from media_assets.tables.raw import RAW_MEDIA
 from media_assets.tables.tensors import TENSORS_IMAGES, TENSORS_STATISTICS
 
@@ -16,11 +17,13 @@ ALL_TABLES: tuple[TableContract, ...] = (
     FRAMES_IMAGES,
     TENSORS_IMAGES,
     TENSORS_STATISTICS,
+    BATCH_PROFILES,
 )
 """Every table, in the order of the data's path."""
 
 __all__ = [
     "ALL_TABLES",
+    "BATCH_PROFILES",
     "FRAMES_IMAGES",
     "ITEM_STATUS",
     "MANIFEST",

@@ -24,6 +24,7 @@ SPECS = {
     "frames/images": (("raw/media",), "frames", True, {"deltalake", "image"}, "1", True),
     "tensors/images": (("frames/images",), "tensors", True, {"deltalake", "numpy"}, "1", True),
     "tensors/statistics": (("tensors/images",), "tensors", False, {"deltalake", "polars"}, "1", True),
+    "ops/batch_profiles": (("raw/media", "tensors/images"), "outcomes", True, {"deltalake"}, None, False),
     "ingest/item_status": (
         ("frames/images", "raw/media", "tensors/images"),
         "outcomes",
