@@ -10,7 +10,7 @@ VARIABLE = "MEDIA_ASSETS_EXPECTED_SOURCES"
 """The setting that says which sources are expected, and how often."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(?:\d{1,9}[smhdw])+")
+_DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
 _PART = re.compile(r"(\d+)([smhdw])")
 _LONGEST = timedelta(days=3660)
 

@@ -5,8 +5,6 @@ an old batch makes it green; a check here looks at the newest batch of its own s
 (`curation/freshness.py`).
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Iterator, Mapping
