@@ -22,7 +22,7 @@ from media_assets.lake.planned_batches import latest_of_each_source, planned_bat
 from media_assets.stages.stage import IMAGE_STAGES
 from media_assets.tables import ITEM_STATUS
 
-INTERVAL_SECONDS = 30
+INTERVAL_SECONDS = 15
 HEARTBEAT_SECONDS = 6 * 3600
 """A verdict that has not changed is told again after so long: the event log grows by four rows a source and day."""
 

@@ -29,7 +29,7 @@ from media_assets_tests.services.workplace import Workplace, open_workplace
 
 BATCH_SIZE = 40
 N_IMAGES, N_BACKFILLED = 240, 3  # six batches; the last three are left to a backfill
-N_GROUPS, N_ASSETS = 5, 6
+N_GROUPS, N_ASSETS = 5, 7
 RUN_SECONDS = 240
 _SCALE = 1.25  # finer text than the page's own pixels, before the picture is made 1400 wide
 

@@ -29,6 +29,7 @@ GRAPH = {
     ("tensors", "images"),
     ("tensors", "statistics"),
     ("outcomes", "item_status"),
+    ("outcomes", "batch_profiles"),
 }
 N_GROUPS = len({group for group, _ in GRAPH})
 IMAGE_PATH = ("media", "images", "images")
