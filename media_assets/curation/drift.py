@@ -51,10 +51,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class DriftCheck:
-    """One check: its name, the table it stands on, what it says, and the function that judges."""
+    """One check: its name, the table it stands on, what it says, what is drawn, and the function that judges."""
 
     name: str
     table: str
+    drawn: str
     description: str
     judge: Callable[[str, BatchProfile, Sequence[BatchProfile]], Verdict]
 
@@ -186,20 +187,51 @@ CHECKS: tuple[DriftCheck, ...] = (
     DriftCheck(
         "formats_decode",
         "raw/media",
+        "share of each format that failed",
         "No claimed format, new or known, fails as a whole or far more often than before.",
         _formats,
     ),
-    DriftCheck("failures_are_usual", "raw/media", "No more items failed than in the batches before.", _failures),
     DriftCheck(
-        "duplicates_are_usual", "raw/media", "No more items repeat another one than in the batches before.", _duplicates
+        "failures_are_usual",
+        "raw/media",
+        "share of items that failed",
+        "No more items failed than in the batches before.",
+        _failures,
     ),
-    DriftCheck("mime_mix_is_usual", "raw/media", "Mime types come in the shares of the batches before.", _mimes),
     DriftCheck(
-        "dimensions_are_usual", "raw/media", "Pictures are as large and as wide as in the batches before.", _dimensions
+        "duplicates_are_usual",
+        "raw/media",
+        "share of items that repeat another one",
+        "No more items repeat another one than in the batches before.",
+        _duplicates,
     ),
-    DriftCheck("licence_mix_is_usual", "raw/media", "Licences come in the shares of the batches before.", _licences),
     DriftCheck(
-        "brightness_is_usual", "tensors/images", "Pictures are as bright as in the batches before.", _brightness
+        "mime_mix_is_usual",
+        "raw/media",
+        "share of each mime type",
+        "Mime types come in the shares of the batches before.",
+        _mimes,
+    ),
+    DriftCheck(
+        "dimensions_are_usual",
+        "raw/media",
+        "share of each size",
+        "Pictures are as large and as wide as in the batches before.",
+        _dimensions,
+    ),
+    DriftCheck(
+        "licence_mix_is_usual",
+        "raw/media",
+        "share of each licence",
+        "Licences come in the shares of the batches before.",
+        _licences,
+    ),
+    DriftCheck(
+        "brightness_is_usual",
+        "tensors/images",
+        "share of each mean level, 0 black to 1 white",
+        "Pictures are as bright as in the batches before.",
+        _brightness,
     ),
 )
 """Every drift check, in the order of the page."""

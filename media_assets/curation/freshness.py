@@ -44,7 +44,7 @@ def judge_source(source: str, latest: Arrival | None, interval: timedelta, now: 
     if latest is None:
         return SourceFreshness(False, f"{expected}, none has ever come. {what_to_do}", None)
     due_at = latest.planned_at + interval
-    came = f"{latest.batch_id} ({latest.n_items:,} items) came at {_moment(latest.planned_at)}"
+    came = f"{latest.batch_id} ({_items(latest.n_items)}) came at {_moment(latest.planned_at)}"
     if latest.planned_at > now + interval:
         return SourceFreshness(
             False, f"{expected}; {came}, which lies ahead of this machine's clock. Set the clock that is wrong.", due_at
@@ -52,6 +52,10 @@ def judge_source(source: str, latest: Arrival | None, interval: timedelta, now: 
     if now > due_at:
         return SourceFreshness(False, f"{expected}; the latest, {came}. Nothing since. {what_to_do}", due_at)
     return SourceFreshness(True, f"{came}; the next is due by {_moment(due_at)}.", due_at)
+
+
+def _items(n: int) -> str:
+    return "1 item" if n == 1 else f"{n:,} items"
 
 
 def _moment(at: datetime) -> str:

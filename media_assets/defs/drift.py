@@ -76,22 +76,22 @@ def _result(check: DriftCheck, verdicts: Mapping[str, Verdict]) -> dg.AssetCheck
         check_name=check.name,
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
         description=only[1].told if only else " ".join(bad) or f"{len(verdicts)} batches are as usual.",
-        metadata=_metadata(*only) if only else {batch_id: each.told for batch_id, each in verdicts.items()},
+        metadata=_metadata(check, *only) if only else {batch_id: each.told for batch_id, each in verdicts.items()},
     )
 
 
-def _metadata(batch_id: str, verdict: Verdict) -> Metadata:
-    metadata: Metadata = {"state": verdict.state, "found": verdict.told}
-    if (plot := drift_plot(batch_id, verdict)) is not None:
+def _metadata(check: DriftCheck, batch_id: str, verdict: Verdict) -> Metadata:
+    metadata: Metadata = {"state": verdict.state}
+    if (plot := drift_plot(check, batch_id, verdict)) is not None:
         metadata["plot"] = dg.MetadataValue.md(as_markdown_image(plot, f"{verdict.check} of {batch_id}"))
     if not verdict.passed:
         metadata["next"] = f"media-assets dead-letters list --batch {shlex.quote(batch_id)}; see docs/quality.md"
     return metadata | dict(verdict.numbers)
 
 
-def drift_plot(batch_id: str, verdict: Verdict) -> bytes | None:
+def drift_plot(check: DriftCheck, batch_id: str, verdict: Verdict) -> bytes | None:
     """The batch against what was usual, as PNG; None where there is nothing to draw."""
-    title = f"{verdict.check.replace('_', ' ')}: {batch_id}"
+    title = f"{batch_id}: {check.drawn}"
     if verdict.groups:
         bars = [Bar(each.name, each.now, each.usual, each.low, each.high) for each in verdict.groups]
         return bars_png(bars, not verdict.passed, title)

@@ -158,7 +158,7 @@ def _told_before(cursor: str | None) -> dict[str, _Told]:
 
 
 def _metadata(source: str, interval: timedelta, verdict: SourceFreshness, arrival: Arrival | None) -> Metadata:
-    metadata: Metadata = {"source": source, "expected_every": spell(interval), "found": verdict.told}
+    metadata: Metadata = {"source": source, "expected_every": spell(interval)}
     if arrival is not None:
         metadata |= {
             "latest_batch": arrival.batch_id,

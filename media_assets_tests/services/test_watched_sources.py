@@ -27,4 +27,4 @@ def test_a_quiet_source_turns_red_and_green_when_a_file_comes(workplace: Workpla
     inbox.mkdir(exist_ok=True)
     (inbox / "back.jpg").write_bytes(make_jpeg(900, (160, 120)))
     dagster_dev.wait_for("the source is green again", lambda: shows("SUCCEEDED"), SECONDS)
-    assert "(1 items) came at" in dagster_dev.check_shown(MANIFEST, CHECK)[1]
+    assert "(1 item) came at" in dagster_dev.check_shown(MANIFEST, CHECK)[1]
