@@ -20,7 +20,7 @@ LEAST_BATCHES = 5
 LEAST_CORRELATION = 0.001
 """Batches are never taken to be more alike than this: a source that was quiet for a week is no natural constant."""
 
-_Z90 = 1.2815515655446004  # 90 % of a normal distribution lie below
+_Z75 = 0.6744897501960817  # three quarters of a normal distribution lie below
 
 Counts = npt.NDArray[np.float64]
 
@@ -50,8 +50,8 @@ def usual_of(history: Counts, *, is_cautious: bool = False) -> Usual:
     """Learn from the counts of past batches, one row a batch, one column a category; each row has items.
 
     The correlation is estimated by moments, from Pearson's statistic of each batch against the pooled shares.
-    `is_cautious` takes the upper end of its 90 % interval instead (chi-square, by the approximation of Wilson and
-    Hilferty, 1931).
+    `is_cautious` takes the value that the true one is below in three of four cases instead (chi-square, by the
+    approximation of Wilson and Hilferty, 1931): few batches may look more alike than they are.
     """
     n, total = history.sum(axis=1), float(history.sum())
     n_batches, n_categories = history.shape
@@ -81,6 +81,6 @@ def without_outliers(order: Sequence[int], is_unusual: Callable[[int, list[int]]
 
 
 def _upper_factor(df: int) -> float:
-    """A mean square times this is above the true one in nine of ten cases."""
-    lower = 1 - 2 / (9 * df) - _Z90 * (2 / (9 * df)) ** 0.5
+    """A mean square times this is above the true one in three of four cases."""
+    lower = 1 - 2 / (9 * df) - _Z75 * (2 / (9 * df)) ** 0.5
     return float(1 / max(lower, 0.3) ** 3)
