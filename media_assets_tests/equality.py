@@ -11,6 +11,7 @@ from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
 from media_assets.tables import (
     ALL_TABLES,
+    BATCH_PROFILES,
     FAILURES,
     FRAMES_IMAGES,
     RAW_MEDIA,
@@ -36,9 +37,13 @@ def rows_of(lake: Lake, contract: TableContract) -> list[tuple[Any, ...]]:
 
 
 def tables_of(lake: Lake) -> dict[str, list[tuple[Any, ...]]]:
-    """Every per-item table of a lake, comparable; what failed on the way is history, and no two runs have the same."""
-    compared = [contract for contract in ALL_TABLES if contract not in OVER_ALL and contract is not FAILURES]
-    return {contract.name: rows_of(lake, contract) for contract in compared}
+    """Every per-item table of a lake, comparable.
+
+    What failed on the way is history, and no two runs have the same; what is derived after the statuses may be missing
+    after a kill.
+    """
+    left_out = {*OVER_ALL, FAILURES, BATCH_PROFILES}
+    return {contract.name: rows_of(lake, contract) for contract in ALL_TABLES if contract not in left_out}
 
 
 def missing_blobs(lake: Lake, blobs: BlobStore) -> set[str]:

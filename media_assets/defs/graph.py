@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import dagster as dg
 
-from media_assets.defs import alerts, automation, images, inbox, ingest, retry_batches, retry_letters, tensors
+from media_assets.defs import (
+    alerts,
+    automation,
+    drift,
+    freshness,
+    images,
+    inbox,
+    ingest,
+    retry_batches,
+    retry_letters,
+    tensors,
+)
 from media_assets.defs.resources import Settings, WorkbenchResource, s3_resource
 from media_assets.stages.workbench import no_progress
 
 OWNER = "team:media-platform"
+_OF_ALL_STAGES = {ingest.item_status.key, ingest.failures.key, drift.batch_profiles.key}
 
 
-def _lay_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
-    """Owner and group of every asset: the group is the stage, and what comes of all stages is a group of its own."""
-    group = "outcomes" if spec.key in (ingest.item_status.key, ingest.failures.key) else spec.key.path[0]
-    return spec.replace_attributes(owners=[OWNER], group_name=group, kinds=spec.kinds or {"deltalake"})
+def _policy_of(settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
+    """Owner and group of every asset: the group is the stage, and what comes of all stages is a group of its own.
+
+    Live assets also get their freshness policy, where something is expected to arrive.
+    """
+    policy = freshness.live_policy(settings)
+
+    def lay(spec: dg.AssetSpec) -> dg.AssetSpec:
+        group = "outcomes" if spec.key in _OF_ALL_STAGES else spec.key.path[0]
+        spec = spec.replace_attributes(owners=[OWNER], group_name=group, kinds=spec.kinds or {"deltalake"})
+        return spec.replace_attributes(freshness_policy=policy) if spec.key in freshness.LIVE and policy else spec
+
+    return lay
 
 
 def build_defs(settings: Settings | None = None, resources: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -27,16 +48,19 @@ def build_defs(settings: Settings | None = None, resources: Mapping[str, object]
         ingest.failures,
         images.read_images,
         tensors.measure_tensors,
+        drift.batch_profiles,
     ]
     settings = settings or Settings.from_environment()
     return dg.Definitions(
         assets=assets,
+        asset_checks=freshness.source_checks(settings),
         sensors=[
             automation.SENSOR,
             inbox.inbox,
             retry_batches.retry_failed_batches,
             retry_letters.retry_dead_letters,
             alerts.alerts,
+            freshness.source_freshness,
         ],
         resources={
             "workbench": WorkbenchResource.of(settings),
@@ -44,4 +68,4 @@ def build_defs(settings: Settings | None = None, resources: Mapping[str, object]
             **s3_resource(settings),
             **(resources or {}),
         },
-    ).map_resolved_asset_specs(func=_lay_policy)
+    ).map_resolved_asset_specs(func=_policy_of(settings))

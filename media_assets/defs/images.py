@@ -23,6 +23,7 @@ from media_assets.defs.descriptions import (
     finding_metadata,
     sheet_of,
 )
+from media_assets.defs.drift import Verdicts, drift_check_specs, drift_results, look_for_drift
 from media_assets.defs.home import claim_home_of
 from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.partitions import BATCHES, MANIFEST_KEY
@@ -37,7 +38,7 @@ from media_assets.stages.report import BatchReport
 from media_assets.stages.settled import settled_report
 from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS, Stage
 from media_assets.stages.workbench import Progress, ReadOptions, RetryOnly, Workbench
-from media_assets.tables import ITEM_STATUS
+from media_assets.tables import BATCH_PROFILES, ITEM_STATUS
 
 _Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
@@ -91,7 +92,7 @@ def _check_specs() -> list[dg.AssetCheckSpec]:
         description=f"At most {FAILED_SHARE_WARNING:.0%} of the batch became dead letters.",
         partitions_def=BATCHES,
     )
-    return [*blocking, failures]
+    return [*blocking, failures, *drift_check_specs()]
 
 
 @dg.multi_asset(
@@ -135,6 +136,7 @@ class _BatchRun:
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     reports: dict[str, BatchReport] = field(default_factory=dict)
     untouched: set[str] = field(default_factory=set)  # those of `reports` of which nothing was read
+    drift: dict[str, Verdicts] = field(default_factory=dict)
     errors: dict[str, BatchError | TableDamaged | NotMaterialized] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -152,6 +154,7 @@ class _BatchRun:
             self.context.log.info(f"{batch_id} is done, by this code: its tables are reported as they are.")
             self.reports[batch_id], self.findings[batch_id] = settled, settled.findings
             self.untouched.add(batch_id)
+            self.drift[batch_id] = look_for_drift(self.bench.lake, settled, self._provenance())
             return
         try:
             report = read_batch(self.bench, batch_id, self.stages, self._options(batch_id), self._provenance())
@@ -168,6 +171,7 @@ class _BatchRun:
             raise failure_of(told, {batch_id: error}) from error
         self.reports[batch_id] = report
         self.findings[batch_id] = report.findings
+        self.drift[batch_id] = look_for_drift(self.bench.lake, report, self._provenance())
         self._record(batch_id, report)
         self._record_checks(batch_id)
 
@@ -228,6 +232,7 @@ class _BatchRun:
                 metadata={path: dg.MetadataValue.json(dict(stage.counts)) for path, stage in report.stages.items()},
             )
         )
+        self.context.log_event(dg.AssetMaterialization(asset_key(BATCH_PROFILES), partition=batch_id))
 
     def _repeat_metadata(self, batch_id: str) -> None:
         """Give the materialization at the end of the run the metadata that was recorded when the batch was done."""
@@ -270,6 +275,7 @@ class _BatchRun:
                     result.passed,
                     metadata=result.metadata,
                     severity=result.severity,
+                    description=result.description,
                     blocking=result.check_name in _CHECKS,
                     partition=batch_id,
                 )
@@ -300,6 +306,8 @@ class _BatchRun:
         reports = [self.reports[batch_id] for batch_id in batch_ids if batch_id in self.reports]
         if RAW in self.stages and reports:
             yield _few_items_failed(reports)
+        drift = {batch_id: self.drift[batch_id] for batch_id in batch_ids if batch_id in self.drift}
+        yield from drift_results(drift, {stage.contract.path for stage in self.stages})
 
 
 def _few_items_failed(reports: Sequence[BatchReport]) -> dg.AssetCheckResult:

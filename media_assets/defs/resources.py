@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import socket
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from urllib.parse import urlsplit
 import dagster as dg
 import msgspec
 
+from media_assets.curation.freshness import VARIABLE, duration_of
 from media_assets.defs.home import open_home, prepare_home
 from media_assets.defs.settings import values_of
 from media_assets.engine.limits import WorkerLimits
@@ -89,6 +92,7 @@ class Settings:
     upload_state: str = ""
     uploads_at_once: int = 64
     upload_expire_hours: int = 24
+    expected_sources: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -159,6 +163,26 @@ class Settings:
         if len({spec.name for spec in specs}) != len(specs) or not specs:
             raise SetupError("Expected at least one TensorSpec in MEDIA_ASSETS_TENSOR_SPECS, and no two alike.")
         return specs
+
+    def expected(self) -> dict[str, timedelta]:
+        """Source → how often it is expected to bring a batch.
+
+        Raises:
+            SetupError: the JSON names no durations, or sources whose checks would have one name.
+        """
+        if not self.expected_sources:
+            return {}
+        try:
+            named = msgspec.json.decode(self.expected_sources, type=dict[str, str])
+            expected = {source: duration_of(text) for source, text in named.items()}
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise SetupError(
+                f'Expected a JSON object of sources and durations in {VARIABLE}, such as {{"uploads": "1h"}}, got '
+                f"{self.expected_sources!r}: {error}."
+            ) from error
+        if len({re.sub(r"\W", "_", source, flags=re.ASCII) for source in expected}) != len(expected) or "" in expected:
+            raise SetupError(f"Expected sources in {VARIABLE} that differ in letters and digits, got {list(expected)}.")
+        return expected
 
     def fetch(self) -> FetchSettings:
         """How the network, the local disk and the inbox's bucket may be used.
@@ -243,6 +267,7 @@ class Settings:
         """
         self.location()
         self.specs()
+        self.expected()
         self.fetch()
         self.engine()
         self.still_limits()
@@ -315,6 +340,7 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     upload_state: str = Settings.upload_state
     uploads_at_once: int = Settings.uploads_at_once
     upload_expire_hours: int = Settings.upload_expire_hours
+    expected_sources: str = Settings.expected_sources
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:

@@ -109,6 +109,14 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         ),
         Setting("UPLOAD_EXPIRE_HOURS", "upload_expire_hours", "Time for which an unfinished upload is kept", 1, 8760),
     ),
+    "What is watched ([quality](quality.md))": (
+        Setting(
+            "EXPECTED_SOURCES",
+            "expected_sources",
+            'JSON object: source to how often it brings a batch, such as `{"uploads": "1h", "open-images": "30d"}`',
+            unset="none",
+        ),
+    ),
     "What is made": (
         Setting(
             "TENSOR_SPECS",

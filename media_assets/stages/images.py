@@ -31,6 +31,7 @@ from media_assets.stages.audit import (
     status_counts,
     status_finding,
 )
+from media_assets.stages.brightness import BrightnessSample
 from media_assets.stages.commit import Turns, commit_batch
 from media_assets.stages.failures import Told
 from media_assets.stages.intake import Intake, named_blobs, read_manifest, read_past, take_in
@@ -107,7 +108,8 @@ def _read_batch(
         parts = None
         if TENSORS in stages:
             parts = TensorParts(stack.enter_context(PartWriter(bench.lake, TENSORS_IMAGES, batch_id, "tensor")))
-        reader = _reader(bench, options, intake, stages[0], parts, journal)
+        brightness = BrightnessSample(len(intake.entered))
+        reader = _reader(bench, options, intake, stages[0], parts, brightness, journal)
         readings = {reading.key: reading for reading in reader.readings()}
         assembly = Assembly(intake, readings, versions, len(options.specs), provenance, bench.now())
         assembled = assembly.stages(stages)
@@ -116,7 +118,9 @@ def _read_batch(
         outdated = outdated_by(assembled, intake.past)
         told = Told(batch_id, intake.past, assembly.now)
         commit_batch(turns, assembled, outdated, told, parts.writer if parts else None, provenance, fetched)
-    return _report(batch_id, assembled, findings, reader, readings, parts, time.monotonic() - started)
+    report = _report(batch_id, assembled, findings, reader, readings, parts, time.monotonic() - started)
+    # A replay has only some of the tensors in hand: what is known of the whole batch says more.
+    return report if intake.carried else replace(report, brightness=brightness.counts())
 
 
 def code_versions(stages: Sequence[Stage], options: ReadOptions) -> dict[str, str]:
@@ -150,12 +154,14 @@ def _reader(
     intake: Intake,
     first: Stage,
     parts: TensorParts | None,
+    brightness: BrightnessSample,
     journal: FetchJournal,
 ) -> BatchReader:
     def keep_tensors(reading: Reading, tensors: tuple[bytes, ...]) -> None:
         assert parts is not None, "tensors were asked for"
         assert reading.frame_id is not None, "a tensor is made of a frame"
         size_px = reading.upright_size_px
+        brightness.add(reading.entry.position, options.specs[0], tensors[0])
         for spec, tensor in zip(options.specs, tensors, strict=True):
             parts.append(tensor_row(intake.batch_id, reading.frame_id, spec, spec.shape_for(*size_px), tensor))
 

@@ -25,6 +25,7 @@ SPECS = {
     "tensors/images": (("frames/images",), "tensors", True, {"deltalake", "numpy"}, "1", True),
     "tensors/histograms": (("tensors/images",), "tensors", False, {"deltalake", "polars"}, "1", True),
     "tensors/statistics": (("tensors/histograms",), "tensors", False, {"deltalake", "polars"}, "2", True),
+    "ops/batch_profiles": (("raw/media", "tensors/images"), "outcomes", True, {"deltalake"}, None, False),
     "ingest/item_status": (
         ("frames/images", "raw/media", "tensors/images"),
         "outcomes",

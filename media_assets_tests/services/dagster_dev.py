@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,9 @@ _LOADED = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } 
 _BACKFILLS = "{ partitionBackfillsOrError(limit: 1) { ... on PartitionBackfills { results { id status } } } }"
 _RUNS = """query ($key: String!, $value: String!) {
   runsOrError(filter: {tags: [{key: $key, value: $value}]}) { ... on Runs { results { status } } } }"""
+_CHECK = """query ($path: [String!]!, $name: String!) { assetNodeOrError(assetKey: {path: $path}) { ... on AssetNode {
+  assetCheckOrError(checkName: $name) { ... on AssetCheck {
+    executionForLatestMaterialization { status evaluation { description } } } } } } }"""
 _ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback, whatever proxy is configured
 
@@ -67,6 +70,12 @@ class DagsterDev:
         while not is_true():
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}; {self.log}:\n{self.log_tail()}"
             time.sleep(_POLL_SECONDS)
+
+    def check_shown(self, path: Sequence[str], name: str) -> tuple[str, str]:
+        """State and description of a check as its asset's page shows it; empty where it was not evaluated yet."""
+        node = self.query(_CHECK, {"path": list(path), "name": name})["assetNodeOrError"]
+        shown = node["assetCheckOrError"].get("executionForLatestMaterialization")
+        return (shown["status"], (shown["evaluation"] or {}).get("description") or "") if shown else ("", "")
 
     def latest_backfill(self) -> tuple[str, str]:
         """Id and state of the backfill that was launched last."""

@@ -31,6 +31,7 @@ GRAPH = {
     ("tensors", "statistics"),
     ("outcomes", "item_status"),
     ("outcomes", "failures"),
+    ("outcomes", "batch_profiles"),
 }
 N_GROUPS = len({group for group, _ in GRAPH})
 IMAGE_PATH = ("media", "images", "images")

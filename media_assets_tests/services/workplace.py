@@ -16,6 +16,8 @@ from media_assets.defs.runs import Launcher
 from media_assets.demo.corpus import Corpus
 from media_assets.demo.server import SampleServer
 
+EXPECTED_SOURCES = '{"uploads": "45s"}'
+
 
 @dataclass(frozen=True)
 class Workplace:
@@ -39,6 +41,7 @@ class Workplace:
             inbox_batch_size=self.batch_size,
             inbox_wait_seconds=5,
             inbox_settle_seconds=1,
+            expected_sources=EXPECTED_SOURCES,
         )
 
     @property
@@ -52,6 +55,7 @@ class Workplace:
             "MEDIA_ASSETS_TENSOR_SPECS": settings.tensor_specs,
             "MEDIA_ASSETS_WORKERS": str(settings.n_workers),
             "MEDIA_ASSETS_INBOX": settings.inbox,
+            "MEDIA_ASSETS_EXPECTED_SOURCES": settings.expected_sources,
             "MEDIA_ASSETS_INBOX_BATCH_SIZE": str(settings.inbox_batch_size),
             "MEDIA_ASSETS_INBOX_WAIT_SECONDS": str(settings.inbox_wait_seconds),
             "MEDIA_ASSETS_INBOX_SETTLE_SECONDS": str(settings.inbox_settle_seconds),

@@ -120,4 +120,18 @@ OFFENCES: dict[str, list[Offence]] = {
         *_each("failures", None),
         *_each("resolution", "failed", "gone"),
     ],
+    "ops.batch_profiles": [
+        *_each("batch_id", "", "../escape", None),
+        *_each("source", "", None),
+        *_each("planned_at", None),
+        *_each("n_items", -1, None),
+        *_each("n_failed", -1, None),
+        *_each("n_duplicates", -1, None),
+        *_each("formats", None),
+        *_each("mimes", None),
+        *_each("licences", None),
+        *_each("longer_sides", None),
+        *_each("aspects", None),
+        *_each("brightness", None),
+    ],
 }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from media_assets.errors import ErrorCode
 from media_assets.tables import (
+    BATCH_PROFILES,
     FAILURES,
     FRAMES_IMAGES,
     ITEM_STATUS,
@@ -176,6 +177,20 @@ VALID: dict[TableContract, Row] = {
         "resolved_at": NOON,
         "resolved_by": "run",
     },
+    BATCH_PROFILES: {
+        "batch_id": BATCH,
+        "source": "folder",
+        "planned_at": NOON,
+        "n_items": 3,
+        "n_failed": 1,
+        "n_duplicates": 0,
+        "formats": [{"name": "jpeg", "n": 3, "n_failed": 1, "code": "corrupt"}],
+        "mimes": [{"name": "image/jpeg", "n": 2}],
+        "licences": [{"name": "CC BY 4.0", "n": 3}],
+        "longer_sides": [0] * 25 + [2],
+        "aspects": [0] * 17 + [2],
+        "brightness": [0] * 31 + [2],
+    },
 }
 """One row of every table, with a value in nearly every column."""
 
@@ -192,6 +207,7 @@ def numbered(contract: TableContract, n_rows: int, **changes: Any) -> list[Row]:
         TENSORS_STATISTICS: ("channel", lambda i: i),
         FRAMES_IMAGES: ("frame_id", lambda i: f"{i:032x}"),
         TENSORS_IMAGES: ("frame_id", lambda i: f"{i:032x}"),
+        BATCH_PROFILES: ("batch_id", lambda i: f"test.{i:04d}"),
     }.get(contract, ("item_key", lambda i: f"{i}.jpg"))
     return [valid(contract, **{name: make(number)}, **changes) for number in range(n_rows)]
 
@@ -263,10 +279,12 @@ _RULED: dict[str, st.SearchStrategy[Any]] = {
     "resolution": st.sampled_from(["accepted", "withdrawn"]),
     "frame_id": _HEX32,
     "digest": st.text("0123456789abcdef", min_size=16, max_size=16),
-    **dict.fromkeys(("media_id", "blob"), _HEX64),
+    "media_id": _HEX64.map(lambda digits: "e" + digits[1:]),  # a frame that is no original is another blob
+    "blob": _HEX64.map(lambda digits: "f" + digits[1:]),
     **dict.fromkeys(("item_key", "source", "uri"), _TEXT.filter(bool)),
     **dict.fromkeys(("size_bytes", "width_px", "height_px", "n_frames", "n_tensors", "n_values", "n_failures"), _SIZE),
     **dict.fromkeys(("position", "declared_bytes", "attempts", "n_outputs", "duration_ns", "pts_ns", "shot"), _COUNT),
+    **dict.fromkeys(("n_items", "n_failed", "n_duplicates"), _COUNT),
 }
 
 

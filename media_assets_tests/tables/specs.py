@@ -169,4 +169,22 @@ SPECS: dict[str, dict[str, object]] = {
         "key": ("stage", "batch_id", "item_key", "first_failed_at"),
         "partitions": ("batch_id",),
     },
+    "ops.batch_profiles": {
+        "columns": (
+            "batch_id: String",
+            "source: String",
+            "planned_at: Datetime(time_unit='us', time_zone='UTC')",
+            "n_items: Int64",
+            "n_failed: Int64",
+            "n_duplicates: Int64",
+            "formats: list[struct{name: String, n: Int64, n_failed: Int64, code: String}]",
+            "mimes: list[struct{name: String, n: Int64}]",
+            "licences: list[struct{name: String, n: Int64}]",
+            "longer_sides: list[Int64]",
+            "aspects: list[Int64]",
+            "brightness: list[Int64]",
+        ),
+        "key": ("batch_id",),
+        "partitions": ("batch_id",),
+    },
 }

@@ -1,0 +1,1 @@
+"""Judging what came in: batches against the recent past, sources against their clocks. Pure."""
