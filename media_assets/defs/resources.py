@@ -6,8 +6,8 @@ Not here: what the objects do. Importing this with an empty environment works; n
 from __future__ import annotations
 
 import os
-import socket
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field

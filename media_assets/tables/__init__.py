@@ -6,7 +6,6 @@ Not here: reading or writing a table (`lake/`).
 from media_assets.tables.contract import TableContract, Violation
 from media_assets.tables.frames import FRAMES_IMAGES
 from media_assets.tables.ingest import FAILURES, ITEM_STATUS, MANIFEST
-from media_assets.tables.ingest import ITEM_STATUS, MANIFEST
 from media_assets.tables.ops import BATCH_PROFILES
 from media_assets.tables.raw import RAW_MEDIA
 from media_assets.tables.tensors import TENSORS_HISTOGRAMS, TENSORS_IMAGES, TENSORS_STATISTICS
@@ -26,8 +25,8 @@ ALL_TABLES: tuple[TableContract, ...] = (
 
 __all__ = [
     "ALL_TABLES",
-    "FAILURES",
     "BATCH_PROFILES",
+    "FAILURES",
     "FRAMES_IMAGES",
     "ITEM_STATUS",
     "MANIFEST",
