@@ -18,7 +18,7 @@ from media_assets.defs.resources import Settings
 from media_assets.defs.retry_batches import bound_cores
 from media_assets.defs.run_process import RunProcess
 from media_assets.stages.stage import IMAGE_STAGES
-from media_assets.tables import TENSORS_STATISTICS
+from media_assets.tables import TENSORS_HISTOGRAMS, TENSORS_STATISTICS
 
 LIMIT = 2
 QUEUED, STARTED = dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED
@@ -31,12 +31,16 @@ def launched(instance: dg.DagsterInstance) -> list[str]:
     return [run.run_id for run in daemon._get_runs_to_dequeue(instance, config, None)]
 
 
+MEASURED = (TENSORS_HISTOGRAMS, TENSORS_STATISTICS)  # one step makes both
+
+
 def add_run(
     instance: dg.DagsterInstance, status: dg.DagsterRunStatus, path: str, process: RunProcess | None = None
 ) -> str:
-    """A run that makes one table."""
+    """A run that makes one table, or one and what is made with it."""
     job = build_defs(Settings()).resolve_implicit_global_asset_job_def()
-    chosen = job.get_subset(asset_selection={dg.AssetKey(path.split("/"))})
+    paths = {contract.path for contract in MEASURED} if path in {contract.path for contract in MEASURED} else {path}
+    chosen = job.get_subset(asset_selection={dg.AssetKey(each.split("/")) for each in paths})
     plan = snapshot_from_execution_plan(create_execution_plan(chosen), "snapshot")
     location = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="media_assets.definitions"))
     run = dg.DagsterRun(
