@@ -24,12 +24,12 @@ import pytest
 
 from media_assets.defs.inbox import take_in
 from media_assets.defs.resources import Settings
-from media_assets.defs.runs import done_batches
 from media_assets.ingest.inbox.closing import InboxMemory
 from media_assets.ingest.item_keys import item_key_of
 from media_assets.lake import s3_options
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake, Provenance
+from media_assets.stages.done import done_batches
 from media_assets.stages.images import read_batch
 from media_assets.stages.stage import IMAGE_STAGES
 from media_assets.stages.workbench import ReadOptions
