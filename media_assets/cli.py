@@ -73,8 +73,9 @@ def materialize(
 ) -> None:
     """Materialize planned batches through Dagster, in this process."""
     from media_assets.defs.failed_batches import failed_batches
-    from media_assets.defs.runs import done_batches, made_otherwise, matching_batches, stages_selected
+    from media_assets.defs.runs import made_otherwise, matching_batches, stages_selected
     from media_assets.defs.tensors import statistics_are_behind
+    from media_assets.stages.done import done_batches
 
     if outdated and (again or refetch or failed or selection):
         raise click.UsageError("expected --outdated alone or with --batch: it says itself which tables are made.")

@@ -20,6 +20,7 @@ from media_assets.lake.store_errors import store_errors_told
 from media_assets.ops.alerts.conditions import failure_rates, planned_at
 from media_assets.ops.alerts.safe_text import safe_text
 from media_assets.ops.alerts.troubles import Kind, Ledger, Severity, Trouble, source_of
+from media_assets.stages.done import done_batches
 from media_assets.stages.stage import IMAGE_STAGES
 
 EVERY_SECONDS = 300.0
@@ -59,8 +60,6 @@ def _stuck_batches(
     instance: dg.DagsterInstance, lake: Lake, bounds: Bounds, ui_url: str, now: float
 ) -> Iterator[Trouble]:
     """Registered batches that are not done, planned long ago, and over which no run is under way or ended lately."""
-    from media_assets.defs.runs import done_batches  # it needs the graph, which needs this
-
     registered = list(instance.get_dynamic_partitions("batches"))
     before = datetime.fromtimestamp(now, UTC) - timedelta(minutes=bounds.stuck_minutes)
     free = set(registered) - done_batches(lake, IMAGE_STAGES)

@@ -14,9 +14,10 @@ from dataclasses import replace
 from itertools import islice
 
 import dagster as dg
-import msgspec
 
+from media_assets.defs.cursors import cursor_of, read_cursor
 from media_assets.defs.descriptions import asset_key
+from media_assets.defs.live_runs import RUN_KEY
 from media_assets.defs.partitions import PartitionRegistry
 from media_assets.defs.resources import Settings, WorkbenchResource
 from media_assets.ingest.fetch.buckets import BucketRoot
@@ -33,7 +34,6 @@ from media_assets.tables import ITEM_STATUS, MANIFEST
 INBOX_CODE_VERSION = "1"
 INTERVAL_SECONDS = 15
 _MAX_RUNS_PER_TICK = 50
-_RUN_KEY = "dagster/run_key"
 
 
 @dg.sensor(
@@ -49,11 +49,11 @@ def inbox(context: dg.SensorEvaluationContext, workbench: WorkbenchResource) -> 
     if not settings.inbox:
         return dg.SkipReason("MEDIA_ASSETS_INBOX names no inbox.")
     lake = settings.open_lake()
-    seen = take_in(context.instance, lake, settings, memory_of(context.cursor))
+    seen = take_in(context.instance, lake, settings, read_cursor(context.cursor, InboxMemory))
     crash_point("before inbox cursor")
     owed = islice(_batches_without_run(context.instance, lake), _MAX_RUNS_PER_TICK)
     runs = [dg.RunRequest(run_key=batch_id, partition_key=batch_id) for batch_id in owed]
-    cursor = msgspec.json.encode(seen.memory).decode()
+    cursor = cursor_of(seen.memory)
     if not runs:
         context.update_cursor(cursor)
         return dg.SkipReason(_told(seen))
@@ -83,14 +83,6 @@ def _stretch(settings: Settings, memory: InboxMemory, now: float) -> Stretch:
     return Stretch(lambda: list_folder(place, settle_seconds=settings.inbox_settle_seconds))
 
 
-def memory_of(cursor: str | None) -> InboxMemory:
-    """What a cursor remembers; a cursor that cannot be read remembers nothing, which loses nothing."""
-    try:
-        return msgspec.json.decode(cursor or "{}", type=InboxMemory)
-    except msgspec.MsgspecError:
-        return InboxMemory()
-
-
 def _batches_without_run(instance: dg.DagsterInstance, lake: Lake) -> Iterator[str]:
     """Registered batches of the inbox of which no stage has said anything and that were never run, oldest first.
 
@@ -101,7 +93,7 @@ def _batches_without_run(instance: dg.DagsterInstance, lake: Lake) -> Iterator[s
     for batch_id in instance.get_dynamic_partitions("batches"):
         if not batch_id.startswith(f"{NAME}.") or batch_id not in planned or batch_id in told:
             continue
-        if not instance.get_runs_count(dg.RunsFilter(tags={_RUN_KEY: batch_id})):
+        if not instance.get_runs_count(dg.RunsFilter(tags={RUN_KEY: batch_id})):
             yield batch_id
 
 

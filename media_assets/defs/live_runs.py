@@ -14,7 +14,7 @@ from media_assets.defs.dead_runs import is_from_command_line, life_of
 from media_assets.defs.run_process import Life
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-PARTITION = "dagster/partition"
+PARTITION, RUN_KEY = "dagster/partition", "dagster/run_key"
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,

@@ -17,6 +17,7 @@ import msgspec
 
 from media_assets.defs.automation import CORES
 from media_assets.defs.backoff import Budget
+from media_assets.defs.cursors import cursor_of, read_cursor
 from media_assets.defs.dead_runs import fail_dead_runs
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.failed_batches import RETRY_TAG, FailedBatch, batches_failed_by, is_superseded
@@ -58,22 +59,16 @@ def retry_failed_batches(
     settings, instance = workbench.settings(), context.instance
     bound_cores(instance)
     dead = fail_dead_runs(instance)
-    tick = _Tick(instance, Budget(settings.batch_retries, settings.batch_retry_seconds), memory_of(context.cursor))
+    tick = _Tick(
+        instance, Budget(settings.batch_retries, settings.batch_retry_seconds), read_cursor(context.cursor, Memory)
+    )
     requests = tick.requests()
     crash_point("before retry cursor")
-    context.update_cursor(msgspec.json.encode(tick.memory).decode())
+    context.update_cursor(cursor_of(tick.memory))
     if requests:
         return dg.SensorResult(run_requests=requests)
     told = f"{len(dead)} runs were killed. " if dead else ""
     return dg.SkipReason(f"{told}{len(tick.memory.waiting)} failed batches wait for their next run.")
-
-
-def memory_of(cursor: str | None) -> Memory:
-    """What a cursor remembers; one that cannot be read remembers nothing, which loses nothing."""
-    try:
-        return msgspec.json.decode(cursor or "{}", type=Memory)
-    except msgspec.MsgspecError:
-        return Memory()
 
 
 def bound_cores(instance: dg.DagsterInstance) -> None:

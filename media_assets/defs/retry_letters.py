@@ -17,11 +17,12 @@ import msgspec
 import polars as pl
 
 from media_assets.defs.backoff import Budget
+from media_assets.defs.cursors import cursor_of, read_cursor
 from media_assets.defs.descriptions import asset_key
-from media_assets.defs.live_runs import batches_in_progress
+from media_assets.defs.live_runs import RUN_KEY, batches_in_progress
 from media_assets.defs.resources import WorkbenchResource
 from media_assets.lake.delta import Lake
-from media_assets.lake.failure_history import batches_with_retryable_letters, failure_history, open_letters
+from media_assets.lake.failure_history import LETTER, batches_with_retryable_letters, failure_history, open_letters
 from media_assets.stages.stage import IMAGE_STAGES
 from media_assets.tables import ITEM_STATUS
 
@@ -31,8 +32,6 @@ _MOST_ITEMS = 1000  # a run; the others follow when it is done
 _MOST_REQUESTED = 20  # runs, a tick
 _SOON_SECONDS = 60.0
 _NEVER = 1e12
-_RUN_KEY = "dagster/run_key"
-_LETTER = ["stage", "batch_id", "item_key", "first_failed_at"]
 
 
 class Memory(msgspec.Struct):
@@ -56,7 +55,7 @@ def retry_dead_letters(
     """One tick."""
     settings = workbench.settings()
     lake, budget = settings.open_lake(), Budget(settings.item_retries, settings.item_retry_seconds)
-    memory, now = memory_of(context.cursor), datetime.now(UTC)
+    memory, now = read_cursor(context.cursor, Memory), datetime.now(UTC)
     version = _version(lake)
     if not budget.n_retries or (version == memory.version and now.timestamp() < memory.due):
         return dg.SkipReason("No dead letter is due.")
@@ -65,7 +64,7 @@ def retry_dead_letters(
     later = [letter.due for letter in letters if letter.due > now]
     next_due = min(later).timestamp() if later else _NEVER
     cursor = Memory(version, next_due if is_all else now.timestamp() + _SOON_SECONDS)
-    context.update_cursor(msgspec.json.encode(cursor).decode())
+    context.update_cursor(cursor_of(cursor))
     if not requests:
         return dg.SkipReason(f"{len(letters)} dead letters wait for their next replay.")
     return dg.SensorResult(run_requests=requests)
@@ -84,21 +83,13 @@ def waiting_letters(lake: Lake, budget: Budget) -> Iterator[WaitingLetter]:
     """Dead letters whose cause may pass and whose budget is not spent; an item that failed at two stages twice."""
     if not (batch_ids := batches_with_retryable_letters(lake)):
         return
-    told = failure_history(lake, batch_ids).select(*_LETTER, "n_failures")
+    told = failure_history(lake, batch_ids).select(*LETTER, "n_failures")
     letters = open_letters(lake, {"batch_id": sorted(batch_ids)}).filter(pl.col("is_retryable"))
-    for row in letters.join(told, on=_LETTER, how="left").iter_rows(named=True):
+    for row in letters.join(told, on=LETTER, how="left").iter_rows(named=True):
         n_failures = row["n_failures"] or row["attempts"]  # written before there was a history
         due = budget.next_at(row["last_failed_at"], n_failures - 1)
         if due is not None:
             yield WaitingLetter(row["batch_id"], row["item_key"], due)
-
-
-def memory_of(cursor: str | None) -> Memory:
-    """What a cursor remembers; one that cannot be read remembers nothing, which loses nothing."""
-    try:
-        return msgspec.json.decode(cursor or "{}", type=Memory)
-    except msgspec.MsgspecError:
-        return Memory()
 
 
 def _requests(
@@ -113,13 +104,14 @@ def _requests(
         return [], True
     taken, known = batches_in_progress(instance), set(instance.get_dynamic_partitions("batches"))
     requests: list[dg.RunRequest] = []
-    for batch_id in due.keys() & known:
-        if batch_id in taken or len(requests) == _MOST_REQUESTED:
+    is_all = not due.keys() & taken.keys()
+    for batch_id in sorted(due.keys() & known - taken.keys()):
+        if len(requests) == _MOST_REQUESTED:
             return requests, False
         request = _request(lake, batch_id, sorted(set(due[batch_id])))
-        if not instance.get_runs_count(dg.RunsFilter(tags={_RUN_KEY: str(request.run_key)})):
+        if not instance.get_runs_count(dg.RunsFilter(tags={RUN_KEY: str(request.run_key)})):
             requests.append(request)  # else it failed as a whole: that is the other sensor's
-    return requests, True
+    return requests, is_all
 
 
 def _request(lake: Lake, batch_id: str, items: list[str]) -> dg.RunRequest:

@@ -24,8 +24,7 @@ from media_assets.defs.live_runs import RANGE_END, RANGE_START, batches_in_progr
 from media_assets.defs.resources import Settings
 from media_assets.errors import SetupError
 from media_assets.lake.delta import Lake
-from media_assets.lake.overview import batch_overview, item_counts
-from media_assets.lake.publications import unfinished_publications
+from media_assets.lake.overview import item_counts
 from media_assets.media.tensors import TensorSpec
 from media_assets.stages.images import code_versions
 from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
@@ -230,17 +229,6 @@ def matching_batches(instance: dg.DagsterInstance, pattern: str) -> list[str]:
             f"them, `media-assets plan …` makes new ones."
         )
     return matching
-
-
-def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
-    """Planned batches in which every item that entered these stages, or one before them, has its status there, and
-    that are not half published. Nothing enters a stage when the one before let nothing through: it is done then.
-    """
-    up_to = IMAGE_STAGES[: 1 + max(IMAGE_STAGES.index(stage) for stage in stages)]
-    rows = batch_overview(lake).filter(pl.col("stage").is_in([stage.name for stage in up_to]))
-    told = pl.sum_horizontal(status.value for status in Status)
-    complete = rows.group_by("batch_id").agg((told == pl.col("expected")).all().alias("is_done")).filter("is_done")
-    return set(complete["batch_id"]) - unfinished_publications(lake.location)
 
 
 def made_otherwise(lake: Lake, stages: Sequence[Stage], specs: tuple[TensorSpec, ...]) -> dict[str, set[str]]:

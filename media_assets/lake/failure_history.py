@@ -15,7 +15,7 @@ from media_assets.lake.delta import Lake
 from media_assets.tables import FAILURES, ITEM_STATUS
 from media_assets.tables.columns import Status
 
-_LETTER = ["stage", "batch_id", "item_key", "first_failed_at"]
+LETTER = ["stage", "batch_id", "item_key", "first_failed_at"]
 _RESOLVED = ["resolution", "resolved_at", "resolved_by"]
 
 
@@ -25,15 +25,15 @@ def failure_history(lake: Lake, batch_ids: Collection[str] | None = None) -> pl.
     if batch_ids is not None and not batch_ids:
         return FAILURES.frame([])
     told = lake.scan(FAILURES, where).collect()
-    open_now = open_letters(lake, where).select(*_LETTER, pl.lit(True).alias("is_open"))
-    confirmed = told.join(open_now, on=_LETTER, how="left").filter(
+    open_now = open_letters(lake, where).select(*LETTER, pl.lit(True).alias("is_open"))
+    confirmed = told.join(open_now, on=LETTER, how="left").filter(
         pl.col("is_open") | pl.col("resolution").is_not_null()
     )
     is_open = pl.col("is_open").is_not_null()
     kept = confirmed.with_columns(
         pl.when(is_open).then(None).otherwise(pl.col(name)).alias(name) for name in _RESOLVED
     ).drop("is_open")
-    return kept.sort("last_failed_at", *_LETTER[:3], descending=[True, False, False, False])
+    return kept.sort("last_failed_at", *LETTER[:3], descending=[True, False, False, False])
 
 
 def open_letters(lake: Lake, where: dict[str, list[str]]) -> pl.DataFrame:

@@ -23,13 +23,14 @@ import polars as pl
 import pytest
 
 from media_assets.defs.inbox import take_in
+from media_assets.defs.live_runs import PARTITION, RUN_KEY
 from media_assets.defs.resources import Settings
-from media_assets.defs.runs import done_batches
 from media_assets.ingest.inbox.closing import InboxMemory
 from media_assets.ingest.item_keys import item_key_of
 from media_assets.lake import s3_options
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake, Provenance
+from media_assets.stages.done import done_batches
 from media_assets.stages.images import read_batch
 from media_assets.stages.stage import IMAGE_STAGES
 from media_assets.stages.workbench import ReadOptions
@@ -43,9 +44,6 @@ from media_assets_tests.object_store.stores import client as client_of
 from media_assets_tests.object_store.stores import make_bucket, set_keys
 from media_assets_tests.services.availability import Unavailable
 from media_assets_tests.services.seaweedfs import WRITER, running_seaweedfs
-
-RERUN_BY_HAND = True
-"""Whether `media-assets materialize` is called for batches whose run was killed: nothing else asks for them again."""
 
 KINDS = ("daemon", "code server", "run worker", "all")
 _SPECS = '[{"size": [32, 32], "resize_shorter_px": 36}]'
@@ -114,6 +112,8 @@ def _place(folder: Path, size: Size, *, on_a_store: bool) -> Iterator[tuple[Sett
         inbox_batch_size=size.batch_size,
         inbox_wait_seconds=4,
         inbox_settle_seconds=1,
+        batch_retries=6,
+        batch_retry_seconds=2,
         tensor_specs=_SPECS,
         max_item_mib=1,
         n_workers=1,
@@ -142,6 +142,8 @@ def _environment(settings: Settings) -> dict[str, str]:
         "MEDIA_ASSETS_INBOX_BATCH_SIZE": str(settings.inbox_batch_size),
         "MEDIA_ASSETS_INBOX_WAIT_SECONDS": str(settings.inbox_wait_seconds),
         "MEDIA_ASSETS_INBOX_SETTLE_SECONDS": str(settings.inbox_settle_seconds),
+        "MEDIA_ASSETS_BATCH_RETRIES": str(settings.batch_retries),
+        "MEDIA_ASSETS_BATCH_RETRY_SECONDS": str(settings.batch_retry_seconds),
         "MEDIA_ASSETS_TENSOR_SPECS": settings.tensor_specs,
         "MEDIA_ASSETS_MAX_ITEM_MIB": str(settings.max_item_mib),
         "MEDIA_ASSETS_WORKERS": str(settings.n_workers),
@@ -158,8 +160,8 @@ def _endure(drill: Drill, plant: Plant, arrivals: Arrivals) -> None:
     arrivals.begin()
     _kill_about(drill, plant)
     say(f"arrivals: {drill.result.kills} kills; waiting for what arrived")
-    n_by_hand = _wait_until_done(drill, plant, arrivals, deadline)
-    drill.result.detail |= {"batches_by_hand": n_by_hand, "seconds_alive": round(time.monotonic() - started, 1)}
+    _wait_until_done(drill, plant, arrivals, deadline)
+    drill.result.detail["seconds_alive"] = round(time.monotonic() - started, 1)
 
 
 def _wait_for_daemon(plant: Plant, deadline: float) -> None:
@@ -197,35 +199,21 @@ def _strike(drill: Drill, plant: Plant, kind: str) -> None:
     drill.result.count("killed", kind)
 
 
-def _wait_until_done(drill: Drill, plant: Plant, arrivals: Arrivals, deadline: float) -> int:
-    """Until everything that lies there has its status; how many batches were rerun by hand."""
-    n_by_hand = 0
+def _wait_until_done(drill: Drill, plant: Plant, arrivals: Arrivals, deadline: float) -> None:
+    """Until everything that lies there has its status."""
     while time.monotonic() < deadline:
         plant.mend()
         missing = {_key(name, found[-1][0]) for name, found in arrivals.versions.items()} - _planned(drill.lake)
         planned = set(drill.lake.partition_values(MANIFEST))
         unfinished = planned - done_batches(drill.lake, IMAGE_STAGES)
         if arrivals.is_over and not missing and not unfinished:
-            return n_by_hand
-        if RERUN_BY_HAND and arrivals.is_over and not missing and _are_given_up(plant, unfinished):
-            say(f"arrivals: {len(unfinished)} batches are rerun by hand")
-            n_by_hand += len(unfinished)
-            plant.media_assets("materialize", seconds=600)
+            return
         time.sleep(1)
     drill.result.promise(
         "everything is done in time",
         holds=False,
         case=f"{len(missing)} not planned, {sorted(unfinished)} not done: {log_end(plant.log)}",
     )
-    return n_by_hand
-
-
-def _are_given_up(plant: Plant, batches: set[str]) -> bool:
-    """Whether each of these batches was run, and none is run any more."""
-    with plant.instance() as instance:
-        runs = instance.get_runs(dg.RunsFilter(tags={"dagster/partition": sorted(batches)}))
-    states = {batch_id: [run for run in runs if run.tags["dagster/partition"] == batch_id] for batch_id in batches}
-    return all(found and all(run.is_finished for run in found) for found in states.values())
 
 
 def _runs_by_batch(plant: Plant) -> Mapping[str, Counter[str]]:
@@ -234,9 +222,9 @@ def _runs_by_batch(plant: Plant) -> Mapping[str, Counter[str]]:
     with plant.instance() as instance:
         assert sorted(instance.get_dynamic_partitions("batches"))
         for each in instance.get_runs():
-            counts = found.setdefault(each.tags.get("dagster/partition", ""), Counter())
+            counts = found.setdefault(each.tags.get(PARTITION, ""), Counter())
             counts[each.status.value] += 1
-            counts["asked"] += "dagster/run_key" in each.tags
+            counts["asked"] += each.tags.get(RUN_KEY, "") == each.tags.get(PARTITION)  # that of a retry names a run too
         for batch_id in instance.get_dynamic_partitions("batches"):
             found.setdefault(batch_id, Counter())["registered"] += 1
     return found

@@ -96,7 +96,7 @@ def _fill_up(mount: Path, ground: Ground, room_kib: int, result: Result) -> None
 
 def _has_all_statuses(ground: Ground, root: Path) -> bool:
     """Whether the batch looks done to the next `media-assets materialize`."""
-    from media_assets.defs.runs import done_batches
+    from media_assets.stages.done import done_batches
 
     lake = ground.batches.bench(root).lake
     return lake.table(ITEM_STATUS) is not None and BATCH in done_batches(lake, IMAGE_STAGES)

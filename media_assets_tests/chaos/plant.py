@@ -20,7 +20,6 @@ from pathlib import Path
 import dagster as dg
 
 from media_assets_tests.chaos.children import are_gone
-from media_assets_tests.chaos.result import log_end
 from media_assets_tests.docs.pages import ROOT
 from media_assets_tests.object_store.moto_server import HOST, free_port
 
@@ -114,14 +113,6 @@ class Plant:
 
     def _service(self, name: str, words: tuple[str, ...]) -> Service:
         return Service(name, (sys.executable, *words), self.environment, self.log)
-
-    def media_assets(self, *arguments: str, seconds: float) -> None:
-        """Run a command of the command line on the same home, which must succeed."""
-        command = self._service("media-assets", ("-m", "media_assets.cli", *arguments))
-        command.start()
-        assert command.process is not None
-        if (code := command.process.wait(seconds)) != 0:
-            raise RuntimeError(f"media-assets {' '.join(arguments)} ended with {code}: {log_end(self.log)}")
 
     def strike(self, what: str, draw: random.Random) -> bool:
         """`kill -9` one thing, or everything at once; whether it was there. What was killed is not started again."""

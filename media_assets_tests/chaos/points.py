@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from media_assets.defs.runs import done_batches
 from media_assets.errors import ErrorCode
 from media_assets.lake.crash_points import watch_crash_points
+from media_assets.stages.done import done_batches
 from media_assets.stages.stage import IMAGE_STAGES
 from media_assets_tests.chaos.children import Child, Errand, are_gone, workers_of
 from media_assets_tests.chaos.ground import Batches, Ground, failed_items, make_pictures, unreconciled

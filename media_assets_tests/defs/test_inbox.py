@@ -12,12 +12,13 @@ import dagster as dg
 import pytest
 
 from media_assets.defs import inbox as inbox_module
+from media_assets.defs.cursors import read_cursor
 from media_assets.defs.graph import build_defs
-from media_assets.defs.inbox import inbox, memory_of
+from media_assets.defs.inbox import inbox
 from media_assets.defs.resources import Settings, WorkbenchResource
-from media_assets.defs.runs import done_batches
 from media_assets.ingest.inbox.closing import InboxMemory
 from media_assets.lake.crash_points import watch_crash_points
+from media_assets.stages.done import done_batches
 from media_assets.stages.stage import IMAGE_STAGES
 from media_assets.tables import ITEM_STATUS, MANIFEST
 from media_assets_tests.media.pictures import make_jpeg
@@ -173,4 +174,4 @@ def test_ten_thousand_files_are_taken_in_by_one_tick_in_time(watched: Settings, 
 
 @pytest.mark.parametrize("cursor", [None, "", "not json", "[]", '{"waiting_since": "soon"}'])
 def test_a_cursor_that_cannot_be_read_remembers_nothing(cursor: str | None) -> None:
-    assert memory_of(cursor) == InboxMemory()
+    assert read_cursor(cursor, InboxMemory) == InboxMemory()

@@ -11,12 +11,14 @@ import dagster as dg
 import pytest
 
 from media_assets.defs.backoff import Budget
+from media_assets.defs.cursors import read_cursor
 from media_assets.defs.failed_batches import RETRY_TAG, failed_batches
 from media_assets.defs.resources import Settings
-from media_assets.defs.retry_batches import memory_of, retry_failed_batches
+from media_assets.defs.retry_batches import Memory, retry_failed_batches
 from media_assets.defs.run_process import RunProcess
-from media_assets.defs.runs import Launcher, done_batches
+from media_assets.defs.runs import Launcher
 from media_assets.stages import assemble
+from media_assets.stages.done import done_batches
 from media_assets.stages.stage import IMAGE_STAGES
 from media_assets_tests.defs.sensor_ticks import Daemon
 from media_assets_tests.shelf import Shelf
@@ -119,7 +121,7 @@ def test_a_killed_run_is_failed_and_tried_again_at_once(
     assert states == {killed.run_id: FAILURE, slow.run_id: dg.DagsterRunStatus.STARTED}
     instance.report_run_failed(slow)
     assert daemon.tick() == []
-    _, due = memory_of(daemon.cursor).waiting[second]
+    _, due = read_cursor(daemon.cursor, Memory).waiting[second]
     assert timedelta(minutes=9) < datetime.fromtimestamp(due, UTC) - datetime.now(UTC) <= timedelta(minutes=10)
 
 
@@ -189,7 +191,7 @@ def test_waits_grow_until_the_budget_is_spent() -> None:
 
 @pytest.mark.parametrize("cursor", [None, "", "not json", "[]", '{"waiting": 3}'])
 def test_a_cursor_that_cannot_be_read_remembers_nothing(cursor: str | None) -> None:
-    assert memory_of(cursor).waiting == {}
+    assert read_cursor(cursor, Memory).waiting == {}
 
 
 def _started(instance: dg.DagsterInstance, batch_id: str, process: RunProcess | None = None) -> dg.DagsterRun:

@@ -10,8 +10,9 @@ import dagster as dg
 import pytest
 
 from media_assets.defs import retry_letters
+from media_assets.defs.cursors import read_cursor
 from media_assets.defs.resources import Settings
-from media_assets.defs.retry_letters import memory_of, retry_dead_letters
+from media_assets.defs.retry_letters import Memory, retry_dead_letters
 from media_assets.defs.runs import Launcher
 from media_assets.lake.failure_history import batches_with_retryable_letters, failure_history
 from media_assets.tables import ITEM_STATUS
@@ -77,11 +78,11 @@ def test_letters_wait_longer_and_longer_and_ticks_in_between_read_nothing(
     launcher.materialize([first])
     daemon = Daemon(instance, settings, retry_dead_letters)
     assert daemon.tick() == []
-    wait = datetime.fromtimestamp(memory_of(daemon.cursor).due, UTC) - datetime.now(UTC)
+    wait = datetime.fromtimestamp(read_cursor(daemon.cursor, Memory).due, UTC) - datetime.now(UTC)
     assert timedelta(minutes=59) < wait <= timedelta(hours=1)
     launcher.replay({first: ["0-1.jpg"]})
     daemon.tick()
-    wait = datetime.fromtimestamp(memory_of(daemon.cursor).due, UTC) - datetime.now(UTC)
+    wait = datetime.fromtimestamp(read_cursor(daemon.cursor, Memory).due, UTC) - datetime.now(UTC)
     assert timedelta(hours=3, minutes=59) < wait <= timedelta(hours=4)
 
     monkeypatch.setattr(retry_letters, "waiting_letters", lambda lake, budget: pytest.fail("nothing is due"))
@@ -97,11 +98,21 @@ def test_a_batch_that_somebody_is_at_work_on_is_waited_for(
     with monkeypatch.context() as patch:
         patch.setattr(retry_letters, "batches_in_progress", lambda instance: {first: "a run"})
         assert daemon.tick() == []
-    due = memory_of(daemon.cursor).due
+    due = read_cursor(daemon.cursor, Memory).due
     assert due < datetime.now(UTC).timestamp() + 61, "it is looked at again soon"
     monkeypatch.setattr(retry_letters, "_SOON_SECONDS", 0.0)
     daemon.cursor = None
     assert len(daemon.tick()) == 1
+
+
+def test_batches_that_somebody_is_at_work_on_hold_up_no_other(
+    launcher: Launcher, plan_four: Plan, shelf: Shelf, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_ids = plan_four()
+    shelf.statuses = {f"{number}-1.jpg": 503 for number in range(4)}
+    launcher.materialize(batch_ids)
+    monkeypatch.setattr(retry_letters, "batches_in_progress", lambda instance: dict.fromkeys(batch_ids[:3], "a run"))
+    assert [request.partition_key for request in daemon.tick()] == batch_ids[3:]
 
 
 def test_a_replay_that_failed_as_a_whole_is_not_asked_for_again_and_holds_up_nobody(

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from media_assets.defs.runs import done_batches, made_otherwise
+from media_assets.defs.runs import made_otherwise
 from media_assets.errors import NotMaterialized, Outage, RivalRun
 from media_assets.ingest.fetch.items import Fetched
 from media_assets.lake.crash_points import watch_crash_points
@@ -20,6 +20,7 @@ from media_assets.lake.publications import unfinished_publications
 from media_assets.media.tensors import TensorSpec
 from media_assets.serving.tensors import TensorReader
 from media_assets.stages import images
+from media_assets.stages.done import done_batches
 from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS
 from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, RAW_MEDIA, TENSORS_IMAGES
 from media_assets_tests.media.pictures import make_jpeg

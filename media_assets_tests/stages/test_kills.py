@@ -10,11 +10,11 @@ from contextlib import suppress
 
 import pytest
 
-from media_assets.defs.runs import done_batches
 from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.delta import Provenance
 from media_assets.lake.journal import FetchJournal
 from media_assets.lake.publications import Publications
+from media_assets.stages.done import done_batches
 from media_assets.stages.stage import IMAGE_STAGES, TENSORS
 from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, RAW_MEDIA, TENSORS_IMAGES
 from media_assets_tests.equality import missing_blobs, tables_of

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
+from urllib.parse import parse_qsl
 
 HOST = "127.0.0.1"
 
@@ -34,15 +35,18 @@ class Webhook:
 
     def start(self) -> None:
         """Listen, on the port that it had before if there was one."""
-        webhook = self
+        webhook, lock = self, threading.Lock()
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 time.sleep(webhook.stall_seconds)
-                status = webhook.statuses.pop(0) if len(webhook.statuses) > 1 else webhook.statuses[0]
-                webhook.paths.append(self.path)
-                webhook.seen.append(json.loads(body) | {"status": status})
+                is_json = self.headers["Content-Type"] == "application/json"
+                message = json.loads(body) if is_json else dict(parse_qsl(body.decode()))
+                with lock:
+                    status = webhook.statuses.pop(0) if len(webhook.statuses) > 1 else webhook.statuses[0]
+                    webhook.paths.append(self.path)
+                    webhook.seen.append(message | {"status": status})
                 self.send_response(status)
                 self.end_headers()
 
