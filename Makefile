@@ -22,12 +22,13 @@ BASE = $(VENV)/.base-stamp
 DEV = $(VENV)/.dev-stamp
 SET_UP = PYTHON='$(PYTHON)' VENV='$(VENV)' sh .ci/environment
 
-.PHONY: help demo dev test test-services check format docs bench chaos hostile audit mutants clean
+.PHONY: help demo dev test test-slow test-services check format docs bench chaos hostile audit mutants clean
 
 help:
 	@echo 'make demo            run the whole path on sample media, offline'
 	@echo 'make dev             open the graph in the Dagster UI, on 127.0.0.1:$(PORT)'
 	@echo 'make test            the tests that need nothing but this machine ($(WORKERS) workers)'
+	@echo 'make test-slow       those of them that take ten seconds of a processor or more'
 	@echo 'make test-services   the tests against real servers, on loopback'
 	@echo 'make check           format, lint, types, import direction, docs, licences, forbidden content'
 	@echo 'make format          let ruff format the code and mend what it can'
@@ -51,7 +52,10 @@ dev: $(BASE)
 	  exec $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) $(ARGS)
 
 test: $(DEV)
-	@$(BIN)/python -m pytest -n $(WORKERS) -m 'not services and not chaos' $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m 'not services and not chaos and not slow' $(ARGS)
+
+test-slow: $(DEV)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m slow $(ARGS)
 
 test-services: $(DEV)
 	@$(BIN)/python -m pytest -m services $(ARGS)

@@ -48,6 +48,7 @@ def test_a_failing_call_is_visible_and_the_next_run_ends_like_a_clean_one(trial:
     assert finding.raised in ("", "StoreFailed"), "whatever a store throws is told in our own words"
 
 
+@pytest.mark.slow
 def test_the_next_run_ends_like_a_clean_one_when_killed_at_any_named_point(tmp_path: Path) -> None:
     result = Result("kills", 1)
     with Shelf() as first, Shelf() as second:

@@ -35,6 +35,7 @@ Launcher(settings, open_instance(settings)).materialize([sys.argv[2]])
 """
 
 
+@pytest.mark.slow
 def test_killed_runs_are_failed_and_hold_up_nobody(
     plan_four: Callable[[], list[str]], settings: Settings, instance: dg.DagsterInstance, launcher: Launcher
 ) -> None:

@@ -181,6 +181,7 @@ def test_every_sensor_is_on_by_default() -> None:
         "retry_failed_batches",
         "retry_dead_letters",
         "alerts",
+        "source_freshness",
     }
     assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}  # type: ignore[union-attr]
 

@@ -24,6 +24,7 @@ def done(settings: Settings) -> set[str]:
     return set(settings.open_lake().partition_values(ITEM_STATUS))
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_command_and_the_next_one_goes_on(
     start_command: Callable[..., subprocess.Popen[str]],
     plan_four: Callable[[], list[str]],

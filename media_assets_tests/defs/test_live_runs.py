@@ -19,6 +19,7 @@ from media_assets.defs.runs import Launcher, batch_results
 from media_assets_tests.shelf import Shelf
 
 
+@pytest.mark.slow
 def test_a_batch_that_another_command_is_at_work_on_is_left_alone(
     start_command: Callable[..., subprocess.Popen[str]],
     plan_four: Callable[[], list[str]],

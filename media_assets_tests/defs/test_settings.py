@@ -49,8 +49,9 @@ def test_every_variable_in_the_code_is_described() -> None:
     assert named <= {setting.variable for setting in EVERY_SETTING}
 
 
-def test_unset_and_empty_are_the_defaults_of_the_libraries() -> None:
+def test_unset_and_empty_are_the_defaults_of_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings() == settings(LAKE="", WORKERS="", MAX_ITEM_MIB="") == Settings()
+    monkeypatch.undo()  # the short waits of the tests
     usual = Settings()
     assert usual.fetch().limits == FetchLimits()
     assert usual.still_limits() == StillLimits()

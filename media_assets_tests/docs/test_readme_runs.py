@@ -52,6 +52,7 @@ def steps(console: str) -> list[tuple[str, list[str]]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_first_screen_works_and_prints_what_it_shows(tmp_path: Path) -> None:
     n_shown = 0

@@ -22,6 +22,7 @@ from media_assets_tests.media.pictures import make_png
 LOST_WORKER = {"failed/decoder_crashed", "failed/decoder_timeout", "failed/decoder_memory"}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)  # of processes that are bounded themselves; some ten seconds where nobody else is at work
 def test_hostile_files_meet_their_fates_and_leave_no_trace(tmp_path: Path) -> None:
     """Every fifth file and all with markers; `python -m media_assets_tests.hostile` takes all."""

@@ -49,6 +49,7 @@ def nobody(host: str = HOST) -> str:
         return f"{host}:{taken.getsockname()[1]}"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)  # some fifteen seconds where nobody else is at work
 def test_no_secret_turns_up_but_in_the_column_that_must_hold_it(
     story: Story,

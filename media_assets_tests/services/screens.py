@@ -131,9 +131,8 @@ def _loaded(picture: Locator) -> Locator:
 
 def sensor_switch(page: Page, sensor: str) -> Locator:
     """On the page of automations: the switch in a sensor's row, to be clicked; `checkbox` inside it is its state."""
-    switch = "label[contains(@class, 'formatSwitch')]"
-    name = page.get_by_text(sensor, exact=True).first
-    return name.locator(f"xpath=ancestor::*[.//{switch}][1]//{switch}")
+    row = page.locator("[data-index]").filter(has=page.get_by_text(sensor, exact=True))
+    return row.locator("label[class*=formatSwitch]")
 
 
 def switch_sensor(visitor: Visitor, sensor: str, is_on: bool) -> None:

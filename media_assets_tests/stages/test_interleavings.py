@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -157,6 +158,7 @@ def counts_add_up(case: Case) -> None:
     assert set(case.statuses("frames.images")) == set(case.statuses("tensors.images")) == going_on
 
 
+@pytest.mark.slow
 @few(5)
 @given(STEPS)
 @example(
