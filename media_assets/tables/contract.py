@@ -18,6 +18,7 @@ from pandera.errors import SchemaErrors
 from polars._typing import PolarsDataType
 
 from media_assets.errors import ContractBroken
+from media_assets.tables.rules import all_hold
 
 _PYTHON_TYPES: dict[type[pl.DataType], type] = {
     pl.String: str,
@@ -115,19 +116,32 @@ class TableContract:
         if tuple(frame.columns) != tuple(self.schema):
             found.append(Violation("*", f"columns must be {list(self.schema)}", frame.height, (str(frame.columns),)))
             return found
-        try:
-            self.model.validate(frame, lazy=True)
-        except SchemaErrors as error:
-            cases = error.failure_cases.select(pl.col("column", "check", "failure_case").cast(pl.String))
-            for (column, check), group in cases.group_by(["column", "check"], maintain_order=True):
-                examples = tuple(str(value)[:120] for value in group["failure_case"].head(5))
-                found.append(Violation(str(column), str(check), group.height, examples))
+        if not self._holds_every_rule(frame):
+            found += self._broken_rules(frame)
         n_repeated = frame.height - frame.select(self.primary_key).n_unique() if frame.height else 0
         if n_repeated:
             repeats = frame.select(self.primary_key).filter(pl.struct(self.primary_key).is_duplicated())
             examples = tuple(str(row) for row in repeats.head(5).rows())
             found.append(Violation(",".join(self.primary_key), "key is unique", n_repeated, examples))
         return found
+
+    @cached_property
+    def _all_hold(self) -> pl.Expr:
+        return all_hold(self.model)
+
+    def _holds_every_rule(self, frame: pl.DataFrame) -> bool:
+        return frame.schema == self.schema and bool(frame.select(self._all_hold).item())
+
+    def _broken_rules(self, frame: pl.DataFrame) -> list[Violation]:
+        try:
+            self.model.validate(frame, lazy=True)
+        except SchemaErrors as error:
+            cases = error.failure_cases.select(pl.col("column", "check", "failure_case").cast(pl.String))
+            return [
+                Violation(str(column), str(check), group.height, _examples(group["failure_case"]))
+                for (column, check), group in cases.group_by(["column", "check"], maintain_order=True)
+            ]
+        return []
 
     def require(self, frame: pl.DataFrame) -> None:
         """Raise `ContractBroken`, naming every violation, unless the rows hold the contract."""
@@ -136,6 +150,10 @@ class TableContract:
             raise ContractBroken(
                 f"{self.name}: {told}. Nothing of the batch was published; mend the producer, then run it again."
             )
+
+
+def _examples(cases: pl.Series) -> tuple[str, ...]:
+    return tuple(str(value)[:120] for value in cases.head(5))
 
 
 def _fits(value: object, kind: pl.DataType) -> bool:

@@ -235,12 +235,12 @@ _FLOAT64 = st.floats(allow_nan=False)
 _TIMES = st.datetimes(timezones=st.just(UTC))
 
 
-def _values(kind: Any) -> st.SearchStrategy[Any]:
+def any_value(kind: Any) -> st.SearchStrategy[Any]:
     """Any value of a type, nulls inside of nested ones included."""
     if isinstance(kind, pl.List):
-        return st.lists(_values(kind.inner), max_size=3)
+        return st.lists(any_value(kind.inner), max_size=3)
     if isinstance(kind, pl.Struct):
-        return st.fixed_dictionaries({field.name: st.none() | _values(field.dtype) for field in kind.fields})
+        return st.fixed_dictionaries({field.name: st.none() | any_value(field.dtype) for field in kind.fields})
     plain: dict[Any, Any] = {
         pl.String: _TEXT,
         pl.Int64: _INT64,
@@ -293,7 +293,7 @@ def rows(contract: TableContract, max_size: int = 6) -> st.SearchStrategy[list[R
     columns = {}
     for name, kind in contract.schema.items():
         ruled = _RULED.get(name) if not isinstance(kind, pl.List) else None
-        values = ruled if ruled is not None else _values(kind)
+        values = ruled if ruled is not None else any_value(kind)
         columns[name] = st.none() | values if name in contract.nullable else values
     one = st.fixed_dictionaries(columns).map(_with_its_cause)
     return st.lists(one, max_size=max_size, unique_by=lambda row: tuple(row[name] for name in contract.primary_key))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pandera.polars as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pandera.errors import SchemaErrors
 
 from media_assets.tables import (
     ALL_TABLES,
@@ -17,8 +19,9 @@ from media_assets.tables import (
     TableContract,
     Violation,
 )
+from media_assets.tables.rules import all_hold
 from media_assets_tests.tables.offences import OFFENCES
-from media_assets_tests.tables.rows import numbered, rows, sha, valid
+from media_assets_tests.tables.rows import any_value, numbered, rows, sha, valid
 
 every_table = pytest.mark.parametrize("contract", ALL_TABLES, ids=lambda contract: contract.name)
 
@@ -59,6 +62,53 @@ def test_one_offending_row_is_found_alone(contract: TableContract) -> None:
     rows_with_one[1] |= changes | {column: value}
     (violation,) = contract.violations(contract.frame(rows_with_one))
     assert (violation.column, violation.n_rows, violation.examples) == (column, 1, (str(value),))
+
+
+@every_table
+def test_each_offence_alone_is_found(contract: TableContract) -> None:
+    """One offence that is overlooked while another is found would hide behind it."""
+    good = numbered(contract, 3)
+    for column, value, changes in OFFENCES[contract.name]:
+        found = contract.violations(contract.frame([*good, valid(contract, **changes, **{column: value})]))
+        assert [violation.column for violation in found if violation.rule != "key is unique"] == [column], value
+
+
+@every_table
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_the_quick_look_and_pandera_agree(contract: TableContract, data: st.DataObject) -> None:
+    row = dict(data.draw(rows(contract).filter(bool))[0])
+    for name, kind in contract.schema.items():
+        if data.draw(st.integers(0, 9)) == 0:
+            row[name] = data.draw(st.none() | any_value(kind))
+    frame = contract.frame([row])
+    try:
+        contract.model.validate(frame, lazy=True)
+    except SchemaErrors:
+        is_sound = False
+    else:
+        is_sound = True
+    assert (contract.violations(frame) == []) == is_sound
+    assert bool(frame.select(all_hold(contract.model)).item()) == is_sound
+
+
+class _Repeated(pa.DataFrameModel):
+    name: str = pa.Field(unique=True)
+
+
+class _Each(pa.DataFrameModel):
+    name: str
+
+    @pa.check("name", element_wise=True)
+    @classmethod
+    def is_short(cls, value: str) -> bool:
+        return len(value) < 5
+
+
+@pytest.mark.parametrize("model", [_Repeated, _Each])
+def test_a_rule_that_the_quick_look_could_not_see_is_refused(model: type[pa.DataFrameModel]) -> None:
+    with pytest.raises(TypeError, match="expected"):
+        all_hold(model)
 
 
 @every_table
