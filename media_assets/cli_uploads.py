@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from media_assets.cli_context import current_settings, json_option
 from media_assets.cli_output import Output
+from media_assets.errors import SetupError
 
 if TYPE_CHECKING:
     from media_assets.defs.resources import Settings
@@ -30,16 +32,15 @@ def serve_uploads(host: str, port: int, is_public: bool, as_json: bool) -> None:
 
     output, settings = Output(as_json), current_settings()
     places = _places(settings)
+    inbox = str(places.inbox) if isinstance(places.inbox, Path) else places.inbox.url
     with (
         open_endpoint(places, _limits(settings)) as endpoint,
         open_socket(host, port, is_public=is_public) as listening,
     ):
         url = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
-        facts = {"url": url, "inbox": places.inbox, "state": str(places.state_folder()), "tokens": len(endpoint.tokens)}
+        facts = {"url": url, "inbox": inbox, "state": str(places.state_folder()), "tokens": len(endpoint.tokens)}
         output.document(facts)
-        output.say(
-            f"Uploads are taken in at {url} for {len(endpoint.tokens)} tokens, into {places.inbox}. Ctrl-C ends."
-        )
+        output.say(f"Uploads are taken in at {url} for {len(endpoint.tokens)} tokens, into {inbox}. Ctrl-C ends.")
         server = server_of(endpoint)
         with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
             asyncio.run(server.serve(sockets=[listening]))
@@ -58,9 +59,9 @@ def upload_token(
     name: str, source: str | None, mib_per_day: int | None, files_per_day: int | None, replace: bool, as_json: bool
 ) -> None:
     """Make a token for uploads. It is printed once; MEDIA_ASSETS_UPLOAD_TOKENS keeps its hash."""
-    from media_assets.ingest.uploads.tokens import new_token
+    from media_assets.ingest.uploads.tokens import new_token, tokens_file
 
-    output, path = Output(as_json), _places(current_settings()).tokens_file()
+    output, path = Output(as_json), tokens_file(current_settings().upload_tokens)
     bytes_per_day = None if mib_per_day is None else mib_per_day * _MIB
     secret = new_token(path, name, source or name, bytes_per_day, files_per_day, replace=replace)
     output.document({"name": name, "source": source or name, "token": secret, "file": str(path)})
@@ -74,7 +75,9 @@ def upload_token(
 def _places(settings: Settings) -> UploadPlaces:
     from media_assets.ingest.uploads.server import UploadPlaces
 
-    return UploadPlaces(settings.inbox, settings.upload_tokens, settings.upload_state)
+    if not settings.inbox:
+        raise SetupError("Expected MEDIA_ASSETS_INBOX to name the place that uploads go to, got nothing. Set it.")
+    return UploadPlaces(settings.inbox_place(), settings.upload_tokens, settings.upload_state)
 
 
 def _limits(settings: Settings) -> UploadLimits:

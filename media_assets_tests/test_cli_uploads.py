@@ -50,7 +50,7 @@ def test_a_token_is_printed_once_and_works(environment: dict[str, str]) -> None:
         ({"MEDIA_ASSETS_UPLOAD_TOKENS": ""}, (), "MEDIA_ASSETS_UPLOAD_TOKENS"),
         ({"MEDIA_ASSETS_UPLOAD_TOKENS": "/nowhere/tokens.json"}, (), "upload-token"),
         ({"MEDIA_ASSETS_INBOX": ""}, (), "MEDIA_ASSETS_INBOX"),
-        ({"MEDIA_ASSETS_INBOX": "s3://bucket/inbox"}, (), "s3://"),
+        ({"MEDIA_ASSETS_INBOX": "s3://bucket/inbox"}, (), "MEDIA_ASSETS_UPLOAD_STATE"),
         ({}, ("--host", "0.0.0.0"), "--public"),
         ({}, ("--host", "no such host"), "address"),
     ],

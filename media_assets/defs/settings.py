@@ -97,7 +97,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting(
             "UPLOAD_STATE",
             "upload_state",
-            "Folder for uploads under way and receipts, on the inbox's file system",
+            "Folder for uploads under way and receipts, on the file system of an inbox that is a folder",
             unset="beside the inbox",
         ),
         Setting(

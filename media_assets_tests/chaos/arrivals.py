@@ -1,4 +1,6 @@
-"""`arrivals`: files arrive in the inbox while daemon, code server and runs are killed at random, alone or all at once.
+"""`arrivals`: files arrive in the inbox while everything that works on them is killed at random, alone or all at once.
+
+Half of them are sent to the upload server, which is killed like daemon, code server and runs.
 
 What was killed is started again, and nobody does anything else. At the end every version of every file that lay there
 is accounted for once, and the tables equal those of an undisturbed lake over the same inbox. Not here: the processes
@@ -12,7 +14,7 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +27,8 @@ import pytest
 from media_assets.defs.inbox import take_in
 from media_assets.defs.live_runs import PARTITION, RUN_KEY
 from media_assets.defs.resources import Settings
+from media_assets.ingest.fetch.buckets import object_version
+from media_assets.ingest.fetch.local_files import file_version
 from media_assets.ingest.inbox.closing import InboxMemory
 from media_assets.ingest.item_keys import item_key_of
 from media_assets.lake import s3_options
@@ -35,17 +39,19 @@ from media_assets.stages.images import read_batch
 from media_assets.stages.stage import IMAGE_STAGES
 from media_assets.stages.workbench import ReadOptions
 from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, MANIFEST, RAW_MEDIA, TENSORS_IMAGES
-from media_assets_tests.chaos.arriving import Arrivals, Carrier, Copying, Delivery, Putting, make_deliveries
+from media_assets_tests.chaos.arriving import Arrivals, Carrier, Copying, Delivery, Place, Putting, make_deliveries
 from media_assets_tests.chaos.ground import left_over, unreconciled
 from media_assets_tests.chaos.plant import Plant, running_plant
 from media_assets_tests.chaos.result import Options, Result, log_end, say
+from media_assets_tests.chaos.sending import SERVER, Sending, upload_service
 from media_assets_tests.equality import LEFT_OUT, missing_blobs
+from media_assets_tests.ingest.uploads.site import SOURCE, places
 from media_assets_tests.object_store.stores import client as client_of
 from media_assets_tests.object_store.stores import make_bucket, set_keys
 from media_assets_tests.services.availability import Unavailable
 from media_assets_tests.services.seaweedfs import WRITER, running_seaweedfs
 
-KINDS = ("daemon", "code server", "run worker", "all")
+KINDS = ("daemon", SERVER, "run worker", "code server", "all")
 _SPECS = '[{"size": [32, 32], "resize_shorter_px": 36}]'
 _SUPERSEDED = {None, "checksum_mismatch", "not_found", "truncated_body"}
 """What may become of a version that was replaced: it was read before, or it was gone."""
@@ -74,7 +80,7 @@ class Drill:
 
     size: Size
     settings: Settings
-    carrier: Carrier
+    carrier: Sending
     result: Result
     draw: random.Random
 
@@ -105,7 +111,7 @@ def run(folder: Path, options: Options) -> Result:
 
 
 @contextmanager
-def _place(folder: Path, size: Size, *, on_a_store: bool) -> Iterator[tuple[Settings, Carrier, dict[str, str]]]:
+def _place(folder: Path, size: Size, *, on_a_store: bool) -> Iterator[tuple[Settings, Sending, dict[str, str]]]:
     settings = Settings(
         lake=str(folder / "lake"),
         inbox=str(folder / "inbox"),
@@ -119,7 +125,9 @@ def _place(folder: Path, size: Size, *, on_a_store: bool) -> Iterator[tuple[Sett
         n_workers=1,
     )
     if not on_a_store:
-        yield settings, Copying(folder / "inbox"), _environment(settings)
+        inbox = folder / "inbox"
+        with _sending(folder, settings, Copying(inbox), lambda receipt: _file_of(inbox, receipt)) as carrier:
+            yield settings, carrier, _environment(settings)
         return
     with running_seaweedfs(folder / "seaweedfs") as store, pytest.MonkeyPatch.context() as patch:
         set_keys(patch, WRITER, folder)
@@ -131,8 +139,36 @@ def _place(folder: Path, size: Size, *, on_a_store: bool) -> Iterator[tuple[Sett
             s3_endpoint=store.url,
             s3_region="us-east-1",
         )
-        yield far, Putting(client_of(store.url), bucket, "in/"), _environment(far)
+        client = client_of(store.url)
+        putting = Putting(client, bucket, "in/")
+        with _sending(folder, far, putting, lambda receipt: _object_of(client, bucket, receipt)) as carrier:
+            yield far, carrier, _environment(far)
     s3_options.forget()
+
+
+@contextmanager
+def _sending(folder: Path, settings: Settings, other: Carrier, locate: Callable[[str], Place]) -> Iterator[Sending]:
+    """Half of what arrives is sent to an upload server, which ends with the `with` block."""
+    given = {
+        "MEDIA_ASSETS_UPLOAD_TOKENS": places(folder).tokens,
+        "MEDIA_ASSETS_UPLOAD_STATE": str(folder / "uploads"),
+    }
+    service, url = upload_service(folder, _environment(settings) | given)
+    try:
+        yield Sending(other, url, {SERVER: service}, locate)
+    finally:
+        service.kill()
+
+
+def _file_of(inbox: Path, receipt: str) -> Place:
+    (path,) = inbox.rglob(f"{receipt}*")
+    return Place(path.relative_to(inbox).as_posix(), file_version(path.stat()))
+
+
+def _object_of(client: Any, bucket: str, receipt: str) -> Place:
+    found = client.list_objects_v2(Bucket=bucket, Prefix=f"in/{SOURCE}/{receipt}")["Contents"]
+    (each,) = found
+    return Place(each["Key"].removeprefix("in/"), object_version(each["Size"], each["ETag"]))
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -157,6 +193,7 @@ def _endure(drill: Drill, plant: Plant, arrivals: Arrivals) -> None:
     started = time.monotonic()
     deadline = started + drill.size.max_seconds
     _wait_for_daemon(plant, started + 180)
+    _mend(drill, plant)
     arrivals.begin()
     _kill_about(drill, plant)
     say(f"arrivals: {drill.result.kills} kills; waiting for what arrived")
@@ -180,16 +217,26 @@ def _kill_about(drill: Drill, plant: Plant) -> None:
         time.sleep(drill.draw.uniform(*drill.size.between_seconds))
         _strike(drill, plant, kind)
         time.sleep(drill.draw.uniform(0, 3))
-        plant.mend()
-        for service in drill.carrier.services.values():
-            if service.kill():
-                drill.result.kills += 1
-                service.start()
+        _mend(drill, plant)
+
+
+def _mend(drill: Drill, plant: Plant) -> None:
+    """Start again whatever does not run."""
+    plant.mend()
+    for service in drill.carrier.services.values():
+        if not service.is_running:
+            service.start()
+
+
+def _hit(drill: Drill, plant: Plant, kind: str) -> bool:
+    """`kill -9` what is meant; whether it was there."""
+    own = [service.kill() for name, service in drill.carrier.services.items() if kind in (name, "all")]
+    return plant.strike(kind, drill.draw) if kind != SERVER else any(own)
 
 
 def _strike(drill: Drill, plant: Plant, kind: str) -> None:
     deadline = time.monotonic() + 60  # a run worker is not always there
-    while not plant.strike(kind, drill.draw):
+    while not _hit(drill, plant, kind):
         if time.monotonic() > deadline:
             say(f"arrivals: no {kind} to kill")
             return
@@ -202,7 +249,7 @@ def _strike(drill: Drill, plant: Plant, kind: str) -> None:
 def _wait_until_done(drill: Drill, plant: Plant, arrivals: Arrivals, deadline: float) -> None:
     """Until everything that lies there has its status."""
     while time.monotonic() < deadline:
-        plant.mend()
+        _mend(drill, plant)
         missing = {_key(name, found[-1][0]) for name, found in arrivals.versions.items()} - _planned(drill.lake)
         planned = set(drill.lake.partition_values(MANIFEST))
         unfinished = planned - done_batches(drill.lake, IMAGE_STAGES)
@@ -266,6 +313,7 @@ def _account(drill: Drill, arrivals: Arrivals, runs: Mapping[str, Counter[str]])
         "files": len(last),
         "replaced": len(brought) - len(last),
         "batches": len(batches),
+        "uploads_sent_again": drill.carrier.n_repeats,
         "runs": dict(sum(runs.values(), Counter())),
     }
 

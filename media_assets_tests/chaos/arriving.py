@@ -1,8 +1,8 @@
 """What arrives in an inbox during a drill, and how: copied into a folder, or put into a bucket.
 
-A carrier brings deliveries one after the other and says which version each became, so that every item of the manifest
-can be traced to what was brought. Another way of arriving is another `Carrier`; one with processes of its own names
-them as `services`, and they are killed like the others. Not here: what becomes of the deliveries.
+A carrier brings deliveries one after the other and says what each became, so that every item of the manifest can be
+traced to what was brought. Another way of arriving is another `Carrier`; one with processes of its own names them as
+`services`, and they are killed like the others. Not here: uploads (`sending.py`), and what becomes of the deliveries.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from media_assets.ingest.fetch.buckets import object_version
 from media_assets.ingest.fetch.local_files import file_version
@@ -24,6 +24,13 @@ from media_assets_tests.media.pictures import make_jpeg
 SIZE_PX = (48, 32)
 SLOW_SECONDS = 4.0  # longer than the inbox waits for a file to settle
 _FOLDERS = ("", "cats/", "2026/11/27/", "ü x/")
+
+
+class Place(NamedTuple):
+    """Where a delivery lies in the inbox, and which version of that name it is."""
+
+    name: str
+    version: str
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,11 @@ class Carrier(Protocol):
     services: Mapping[str, Service]
     """Processes of its own, if it has any."""
 
-    def bring(self, delivery: Delivery) -> str:
-        """Bring one; the version that it has there."""
+    def bring(self, delivery: Delivery) -> Place:
+        """Bring one; where it is then."""
 
-    def bring_oddities(self) -> dict[str, str]:
-        """Bring what no careful sender would; name → version of those that become items."""
+    def bring_oddities(self) -> list[Place]:
+        """Bring what no careful sender would; those of it that become items."""
 
 
 def make_deliveries(n_files: int, seconds: float, seed: int) -> list[Delivery]:
@@ -91,7 +98,7 @@ class Arrivals:
         slow: list[threading.Thread] = []
         began = time.monotonic()
         try:
-            for name, version in self.carrier.bring_oddities().items():
+            for name, version in self.carrier.bring_oddities():
                 self.versions[name] = [(version, None)]
             for delivery in self.deliveries:
                 time.sleep(max(0.0, began + delivery.at - time.monotonic()))
@@ -107,12 +114,12 @@ class Arrivals:
 
     def _bring(self, delivery: Delivery) -> None:
         try:
-            version = self.carrier.bring(delivery)
+            name, version = self.carrier.bring(delivery)
         except BaseException as error:
             self.errors.append(error)
             return
         with self._lock:
-            self.versions.setdefault(delivery.name, []).append((version, delivery))
+            self.versions.setdefault(name, []).append((version, delivery))
 
 
 @dataclass
@@ -122,7 +129,7 @@ class Copying:
     inbox: Path
     services: Mapping[str, Service] = field(default_factory=dict)
 
-    def bring(self, delivery: Delivery) -> str:
+    def bring(self, delivery: Delivery) -> Place:
         """Write the file, and close or rename it."""
         path = self.inbox / delivery.name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,15 +138,15 @@ class Copying:
             part.write_bytes(delivery.body)
             version = file_version(part.stat())
             part.rename(path)
-            return version
+            return Place(delivery.name, version)
         with path.open("wb", buffering=0) as file:
             half = len(delivery.body) // 2
             file.write(delivery.body[:half])
             time.sleep(SLOW_SECONDS)
             file.write(delivery.body[half:])
-            return file_version(os.fstat(file.fileno()))
+            return Place(delivery.name, file_version(os.fstat(file.fileno())))
 
-    def bring_oddities(self) -> dict[str, str]:
+    def bring_oddities(self) -> list[Place]:
         """A link, a FIFO, a terabyte without content; and two names that are no uploads."""
         self.inbox.mkdir(parents=True, exist_ok=True)
         (self.inbox / "link.jpg").symlink_to("/etc/hostname")
@@ -148,7 +155,8 @@ class Copying:
             file.truncate(1 << 40)
         for name in (".hidden.jpg", "never.jpg.part"):
             (self.inbox / name).write_bytes(b"x")
-        return {name: file_version((self.inbox / name).lstat()) for name in ("link.jpg", "pipe.jpg", "giant.jpg")}
+        found = ("link.jpg", "pipe.jpg", "giant.jpg")
+        return [Place(name, file_version((self.inbox / name).lstat())) for name in found]
 
 
 @dataclass
@@ -160,22 +168,22 @@ class Putting:
     prefix: str
     services: Mapping[str, Service] = field(default_factory=dict)
 
-    def bring(self, delivery: Delivery) -> str:
+    def bring(self, delivery: Delivery) -> Place:
         """Put the object."""
         where = {"Bucket": self.bucket, "Key": f"{self.prefix}{delivery.name}"}
         if not delivery.is_slow:
             etag = self.client.put_object(**where, Body=delivery.body)["ETag"]
-            return object_version(len(delivery.body), etag)
+            return Place(delivery.name, object_version(len(delivery.body), etag))
         upload = {**where, "UploadId": self.client.create_multipart_upload(**where)["UploadId"]}
         part = self.client.upload_part(**upload, PartNumber=1, Body=delivery.body)["ETag"]
         time.sleep(SLOW_SECONDS)
         parts = {"Parts": [{"PartNumber": 1, "ETag": part}]}
         etag = self.client.complete_multipart_upload(**upload, MultipartUpload=parts)["ETag"]
-        return object_version(len(delivery.body), etag)
+        return Place(delivery.name, object_version(len(delivery.body), etag))
 
-    def bring_oddities(self) -> dict[str, str]:
+    def bring_oddities(self) -> list[Place]:
         """An object over the cap; what stands for a folder, two names that are no uploads, and a neighbour."""
         giant = self.client.put_object(Bucket=self.bucket, Key=f"{self.prefix}giant.jpg", Body=bytes(1_100_000))
         for key in (f"{self.prefix}folder/", f"{self.prefix}.hidden.jpg", f"{self.prefix}never.jpg.part", "beside.jpg"):
             self.client.put_object(Bucket=self.bucket, Key=key, Body=b"" if key.endswith("/") else b"x")
-        return {"giant.jpg": object_version(1_100_000, giant["ETag"])}
+        return [Place("giant.jpg", object_version(1_100_000, giant["ETag"]))]

@@ -51,9 +51,14 @@ class Service:
                 start_new_session=True,
             )
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.process is not None and self.process.poll() is None
+
     def kill(self) -> bool:
         """`kill -9` this process alone; whether it was there."""
-        if self.process is None or self.process.poll() is not None:
+        if self.process is None or not self.is_running:
             return False
         self.process.kill()
         self.process.wait(20)
@@ -131,7 +136,7 @@ class Plant:
     def mend(self) -> None:
         """Start what does not run."""
         for service in self.services.values():
-            if service.process is None or service.process.poll() is not None:
+            if not service.is_running:
                 service.start()
 
     def processes(self) -> list[tuple[int, bytes]]:

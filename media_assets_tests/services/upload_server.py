@@ -51,7 +51,7 @@ class UploadServer:
         given = places(self.root)
         environment = {
             **os.environ,
-            "MEDIA_ASSETS_INBOX": given.inbox,
+            "MEDIA_ASSETS_INBOX": str(given.inbox),
             "MEDIA_ASSETS_UPLOAD_TOKENS": given.tokens,
         }
         command = [sys.executable, "-m", "media_assets.cli", "serve-uploads", "--host", HOST, "--port", str(self.port)]

@@ -12,6 +12,8 @@ from threading import Lock
 from typing import Protocol
 
 from media_assets.errors import SetupError
+from media_assets.ingest.fetch.buckets import BucketRoot
+from media_assets.ingest.uploads.bucket_landing import BucketLanding
 
 
 class Landing(Protocol):
@@ -21,11 +23,16 @@ class Landing(Protocol):
         """Put a part there as `path`, all at once; it is durable when this returns, and the part is gone.
 
         Raises:
-            OSError: it could not be put there.
+            OSError: it could not be put there, and is not there.
+            LandingUnsure: it may be there, or come to be.
         """
 
     def holds(self, path: str) -> bool:
-        """Whether something lies there."""
+        """Whether something lies there.
+
+        Raises:
+            UploadRefused: the place does not say.
+        """
 
 
 class LocalLanding:
@@ -77,20 +84,22 @@ class _SharedFlush:
             self._n_flushed = upto
 
 
-def open_landing(inbox: str, state: Path) -> LocalLanding:
-    """The landing that a setting names, made if it is not there; `state` is where parts will lie.
+def open_landing(inbox: Path | BucketRoot, state: Path) -> Landing:
+    """The landing over an inbox, made if it is a folder that is not there; `state` is where parts will lie.
 
     Raises:
-        SetupError: it names none, one that is no local folder, or one on another file system than the parts.
+        SetupError: a folder that cannot be used, or on another file system than the parts.
     """
-    if not inbox:
-        raise SetupError("Expected MEDIA_ASSETS_INBOX to name the folder that uploads go to, got nothing. Set it.")
-    if "://" in inbox:
-        raise SetupError(
-            f"Expected a local folder in MEDIA_ASSETS_INBOX, got {inbox.partition('://')[0]}://…: uploads are taken in "
-            f"by a folder only. Name one, on the machine that serves them."
-        )
-    root = Path(inbox).absolute()
+    if isinstance(inbox, BucketRoot):
+        try:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SetupError(f"Expected a folder for uploads under way at {state}, got: {error}.") from error
+        return BucketLanding(inbox)
+    return _folder(inbox.absolute(), state)
+
+
+def _folder(root: Path, state: Path) -> LocalLanding:
     try:
         root.mkdir(parents=True, exist_ok=True)
         state.mkdir(mode=0o700, parents=True, exist_ok=True)

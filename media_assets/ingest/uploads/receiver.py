@@ -25,7 +25,7 @@ from media_assets.ingest.uploads.limits import UploadLimits
 from media_assets.ingest.uploads.metrics import Metrics
 from media_assets.ingest.uploads.names import landed_name
 from media_assets.ingest.uploads.parts import Parts, PartWriter
-from media_assets.ingest.uploads.refusals import UploadCode, UploadRefused
+from media_assets.ingest.uploads.refusals import LandingUnsure, UploadCode, UploadRefused
 from media_assets.ingest.uploads.rows import Receipt, Use
 from media_assets.ingest.uploads.tokens import Token
 from media_assets.ingest.uploads.tus import Checksum
@@ -253,7 +253,8 @@ class Receiver:
             await self.parts.run(lambda: self.landing.land(self.parts.path(receipt.id), receipt.path))
         except UploadRefused as refusal:
             with suppress(UploadRefused):  # `claim` and `recover` find it all the same
-                await self.ledger.do(lambda db: rows.withdraw(db, receipt))
+                if not isinstance(refusal, LandingUnsure):
+                    await self.ledger.do(lambda db: rows.withdraw(db, receipt))
                 await self.parts.remove([receipt.id])
             self._landing.pop(receipt.id, None)
             future.set_exception(refusal)

@@ -89,3 +89,10 @@ class UploadRefused(MediaAssetsError):
     def retry_after_seconds(self) -> int | None:
         """When the same request may succeed, or None where waiting does not help."""
         return _RETRY_AFTER_SECONDS.get(self.code)
+
+
+class LandingUnsure(UploadRefused):
+    """The inbox has not confirmed that it took an upload: it may be there, and its name is kept for the same bytes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(UploadCode.STORAGE_FAILED, message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -151,8 +151,9 @@ def claim(
     if found is not None and holds(found.path):  # landed, but a crash or a full disk kept that from being noted
         mark_landed(connection, found.id)
         return found
-    if found is not None:
+    if found is not None:  # begun before, perhaps not in vain: the same bytes go to the same place
         withdraw(connection, found)
+        wanted = replace(wanted, path=found.path)
     day = day_of(wanted.received_at)
     require_within(token, used_on(connection, token.name, day) + Use(1, wanted.n_bytes))
     connection.execute(

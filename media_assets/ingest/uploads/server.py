@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 
 from media_assets.errors import SetupError
+from media_assets.ingest.fetch.buckets import BucketRoot
 from media_assets.ingest.uploads.app import Endpoint
 from media_assets.ingest.uploads.connections import guarded
 from media_assets.ingest.uploads.landing import open_landing
@@ -22,7 +23,7 @@ from media_assets.ingest.uploads.ledger import Ledger
 from media_assets.ingest.uploads.limits import UploadLimits
 from media_assets.ingest.uploads.parts import Parts
 from media_assets.ingest.uploads.receiver import Receiver
-from media_assets.ingest.uploads.tokens import TokenFile
+from media_assets.ingest.uploads.tokens import TokenFile, tokens_file
 
 _MAX_HEADER_BYTES = 32 * 1024
 _GOODBYE_SECONDS = 10
@@ -30,29 +31,27 @@ _GOODBYE_SECONDS = 10
 
 @dataclass(frozen=True)
 class UploadPlaces:
-    """Where things are. `state`: what is under way and receipts; by default a folder beside the inbox."""
+    """Where things are. `state`: what is under way and receipts; by default a folder beside an inbox that is one."""
 
-    inbox: str
+    inbox: Path | BucketRoot
     tokens: str
     state: str = ""
 
     def state_folder(self) -> Path:
-        """The folder that `state` names, or the default."""
-        inbox = Path(self.inbox).absolute()
-        return Path(self.state).absolute() if self.state else inbox.with_name(f"{inbox.name}.uploads")
-
-    def tokens_file(self) -> Path:
-        """The file of tokens.
+        """The folder that `state` names, or the default.
 
         Raises:
-            SetupError: none is named.
+            SetupError: none is named, and the inbox is a bucket, which has no folder beside it.
         """
-        if not self.tokens:
+        if self.state:
+            return Path(self.state).absolute()
+        if isinstance(self.inbox, BucketRoot):
             raise SetupError(
-                "Expected MEDIA_ASSETS_UPLOAD_TOKENS to name a file, got nothing. Set it, and make a token with "
-                "`media-assets upload-token`."
+                "Expected MEDIA_ASSETS_UPLOAD_STATE to name a folder on this machine for uploads under way and "
+                "receipts, got nothing: the inbox is a bucket. Set it, and keep the folder."
             )
-        return Path(self.tokens).absolute()
+        inbox = self.inbox.absolute()
+        return inbox.with_name(f"{inbox.name}.uploads")
 
 
 @contextmanager
@@ -62,7 +61,7 @@ def open_endpoint(places: UploadPlaces, limits: UploadLimits) -> Iterator[Endpoi
     Raises:
         SetupError: a folder, the file of tokens or the lock cannot be had.
     """
-    tokens = TokenFile(places.tokens_file())
+    tokens = TokenFile(tokens_file(places.tokens))
     state = places.state_folder()
     landing = open_landing(places.inbox, state)
     with _locked(state / "lock"):

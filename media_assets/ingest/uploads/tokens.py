@@ -124,6 +124,20 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def tokens_file(path: str) -> Path:
+    """The file of tokens that `MEDIA_ASSETS_UPLOAD_TOKENS` names.
+
+    Raises:
+        SetupError: it names none.
+    """
+    if not path:
+        raise SetupError(
+            "Expected MEDIA_ASSETS_UPLOAD_TOKENS to name a file, got nothing. Set it, and make a token with "
+            "`media-assets upload-token`."
+        )
+    return Path(path).absolute()
+
+
 @dataclass
 class TokenFile:
     """The tokens of a file, read again when it has changed: a token that is taken out is refused a second later.

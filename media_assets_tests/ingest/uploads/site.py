@@ -26,6 +26,7 @@ from media_assets.ingest.uploads.server import UploadPlaces, open_endpoint, open
 from media_assets.ingest.uploads.tokens import Token
 
 SECRET, OTHER, SMALL = "ma_one", "ma_other", "ma_small"
+SOURCE = "phones"
 OFFSETS = "application/offset+octet-stream"
 LIMITS = UploadLimits(max_bytes=200_000, free_bytes=0, checkpoint_bytes=50_000)
 
@@ -33,8 +34,8 @@ LIMITS = UploadLimits(max_bytes=200_000, free_bytes=0, checkpoint_bytes=50_000)
 def tokens() -> list[Token]:
     """Two tokens without a quota, and a small one, each known by its plain secret."""
     return [
-        Token("one", "phones", hashlib.sha256(SECRET.encode()).hexdigest()),
-        Token("other", "phones", hashlib.sha256(OTHER.encode()).hexdigest()),
+        Token("one", SOURCE, hashlib.sha256(SECRET.encode()).hexdigest()),
+        Token("other", SOURCE, hashlib.sha256(OTHER.encode()).hexdigest()),
         Token("small", "cameras", hashlib.sha256(SMALL.encode()).hexdigest(), bytes_per_day=1000, files_per_day=3),
     ]
 
@@ -45,7 +46,7 @@ def places(root: Path) -> UploadPlaces:
     if not path.exists():
         path.write_bytes(msgspec.json.encode({"tokens": tokens()}))
         path.chmod(0o600)
-    return UploadPlaces(str(root / "inbox"), str(path))
+    return UploadPlaces(root / "inbox", str(path))
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ async def receiving(
     root: Path, limits: UploadLimits = LIMITS, clock: Callable[[], float] = lambda: 1e9
 ) -> AsyncIterator[Receiver]:
     """A receiver that has recovered, as a server begins."""
-    landing = open_landing(str(root / "inbox"), root / "state")
+    landing = open_landing(root / "inbox", root / "state")
     ledger, parts = Ledger(root / "state" / "ledger"), Parts(root / "state" / "parts", 2)
     try:
         receiver = Receiver(ledger, parts, landing, limits, clock)

@@ -1,0 +1,179 @@
+"""Uploads into an inbox that is a bucket, on a real S3 server: durable when acknowledged, and there once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from media_assets.errors import SetupError
+from media_assets.ingest.fetch.buckets import BucketRoot
+from media_assets.ingest.uploads import rows
+from media_assets.ingest.uploads.body import Body
+from media_assets.ingest.uploads.bucket_landing import BucketLanding
+from media_assets.ingest.uploads.landing import open_landing
+from media_assets.ingest.uploads.ledger import Ledger
+from media_assets.ingest.uploads.limits import UploadLimits
+from media_assets.ingest.uploads.parts import Parts
+from media_assets.ingest.uploads.receiver import Received, Receiver
+from media_assets.ingest.uploads.refusals import UploadCode, UploadRefused
+from media_assets.ingest.uploads.server import UploadPlaces
+from media_assets.lake.crash_points import watch_crash_points
+from media_assets.lake.s3_options import S3Options
+from media_assets_tests.ingest.uploads.site import tokens
+from media_assets_tests.object_store.proxy import Proxy, proxy_before
+from media_assets_tests.object_store.stores import client as client_of
+
+LIMITS = UploadLimits(free_bytes=0)
+TOKEN = tokens()[0]
+CAT = b"a cat" * 60
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture(autouse=True)
+def _calm() -> Iterator[None]:
+    yield
+    watch_crash_points()
+
+
+@pytest.fixture
+def proxy(moto: str, keys: object) -> Iterator[Proxy]:
+    with proxy_before(moto) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def root(proxy: Proxy, bucket: str) -> BucketRoot:
+    options = S3Options(endpoint=proxy.url, region="us-east-1", n_retries=0, timeout_seconds=5)
+    return BucketRoot.of(f"s3://{bucket}/in", options)
+
+
+@asynccontextmanager
+async def receiving(root: BucketRoot, state: Path) -> AsyncIterator[Receiver]:
+    """A receiver that has recovered, as a server begins."""
+    landing = open_landing(root, state)
+    ledger, parts = Ledger(state / "ledger"), Parts(state / "parts", 2)
+    try:
+        receiver = Receiver(ledger, parts, landing, LIMITS, lambda: 1e9)
+        await receiver.recover()
+        yield receiver
+    finally:
+        parts.close()
+        ledger.close()
+
+
+async def send(receiver: Receiver, data: bytes) -> Received:
+    messages = iter([{"type": "http.request", "body": data, "more_body": True}, {"type": "http.request", "body": b""}])
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    return await receiver.receive_file(TOKEN, "cat.jpg", Body(receive, LIMITS), None, None)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+def objects(moto: str, root: BucketRoot) -> dict[str, bytes]:
+    """Key → bytes of everything in the bucket."""
+    client = client_of(moto)
+    found = client.list_objects_v2(Bucket=root.bucket).get("Contents", [])
+    return {o["Key"]: client.get_object(Bucket=root.bucket, Key=o["Key"])["Body"].read() for o in found}
+
+
+def test_an_upload_is_one_object_below_the_prefix_and_a_repeat_is_none(
+    moto: str, root: BucketRoot, tmp_path: Path
+) -> None:
+    async def work() -> None:
+        async with receiving(root, tmp_path) as receiver:
+            first = await send(receiver, CAT)
+            assert objects(moto, root) == {f"in/{first.receipt.path}": CAT}
+            again = await send(receiver, CAT)
+            assert (again.receipt.id, again.is_repeat) == (first.receipt.id, True)
+        assert list((tmp_path / "parts").iterdir()) == []
+
+    run(work())
+    assert len(objects(moto, root)) == 1
+
+
+def test_a_large_upload_arrives_whole_in_several_requests(
+    moto: str, root: BucketRoot, proxy: Proxy, tmp_path: Path
+) -> None:
+    data, part = random.Random(1).randbytes(12_000_000), tmp_path / "part"
+    part.write_bytes(data)
+    BucketLanding(root).land(part, "phones/big.bin")
+    assert objects(moto, root) == {"in/phones/big.bin": data}
+    assert sum("partNumber" in request.path for request in proxy.requests) > 1
+    assert not part.exists()
+
+
+@pytest.mark.parametrize("comes_late", [False, True])
+def test_what_the_store_did_not_confirm_is_no_success_and_sent_again_is_there_once(
+    moto: str, root: BucketRoot, proxy: Proxy, tmp_path: Path, comes_late: bool
+) -> None:
+    async def work() -> None:
+        async with receiving(root, tmp_path) as receiver:
+            proxy.answer = lambda request: (500, b"<Error><Code>InternalError</Code></Error>")
+            with pytest.raises(UploadRefused) as refused:
+                await send(receiver, CAT)
+            assert refused.value.code is UploadCode.STORAGE_FAILED
+            proxy.answer = lambda request: None
+            (begun,) = await receiver.ledger.do(rows.receipts_under_way)
+            if comes_late:
+                client_of(moto).put_object(Bucket=root.bucket, Key=f"in/{begun.path}", Body=CAT)
+            received = await send(receiver, CAT)
+            assert received.receipt.path == begun.path
+            assert await receiver.ledger.do(lambda db: rows.used_on(db, "one", rows.day_of(1e9))) == rows.Use(1, 300)
+
+    run(work())
+    assert list(objects(moto, root).values()) == [CAT]
+
+
+def test_an_object_whose_confirmation_was_lost_is_found(
+    moto: str, root: BucketRoot, proxy: Proxy, tmp_path: Path
+) -> None:
+    part = tmp_path / "part"
+    part.write_bytes(CAT)
+    client_of(moto).put_object(Bucket=root.bucket, Key="in/phones/cat.jpg", Body=CAT)
+    proxy.answer = lambda request: (500, b"") if request.method == "PUT" else None
+    BucketLanding(root).land(part, "phones/cat.jpg")
+    assert not part.exists()
+
+
+@pytest.mark.parametrize("point", ["after upload receipt", "after upload landed"])
+def test_a_kill_between_any_two_steps_loses_nothing_and_doubles_nothing(
+    moto: str, root: BucketRoot, tmp_path: Path, point: str
+) -> None:
+    def die(name: str) -> None:
+        if name == point:
+            raise Killed
+
+    async def killed() -> None:
+        async with receiving(root, tmp_path) as receiver:
+            watch_crash_points(die)
+            with pytest.raises(Killed):
+                await send(receiver, CAT)
+            watch_crash_points()
+
+    async def after() -> None:
+        async with receiving(root, tmp_path) as receiver:
+            assert list(objects(moto, root).values()) == [CAT]
+            assert (await send(receiver, CAT)).is_repeat
+
+    run(killed())
+    run(after())
+    assert len(objects(moto, root)) == 1
+
+
+def test_an_inbox_in_a_bucket_needs_a_folder_for_what_is_under_way(root: BucketRoot) -> None:
+    with pytest.raises(SetupError, match="MEDIA_ASSETS_UPLOAD_STATE"):
+        UploadPlaces(root, "tokens.json").state_folder()
