@@ -14,11 +14,13 @@ from dagster._core.definitions.freshness_evaluator import TimeWindowFreshnessPol
 from dagster._core.loader import LoadingContextForTest
 
 from media_assets.defs import freshness
+from media_assets.defs.alerts import alerts
 from media_assets.defs.freshness import HEARTBEAT_SECONDS, source_freshness
 from media_assets.defs.graph import build_defs
 from media_assets.defs.partitions import MANIFEST_KEY, PartitionRegistry
 from media_assets.defs.resources import Settings, WorkbenchResource
 from media_assets.errors import SetupError
+from media_assets_tests.ops.alerts.webhook import Webhook
 from media_assets_tests.stages.batches import write_manifest
 
 Tick = Callable[[float], dict[str, dg.AssetCheckEvaluation]]
@@ -81,6 +83,35 @@ def test_a_source_turns_red_when_it_goes_quiet_and_green_when_it_is_back(
     assert (green.check_name, green.passed) == ("uploads_is_fresh", True)
     assert green.metadata["latest_batch"].value == "uploads.0002"
     assert latest(instance, "uploads_is_fresh") is True
+
+
+def test_somebody_is_told_of_a_source_that_goes_quiet_and_of_its_return(
+    settings: Settings, instance: dg.DagsterInstance, tick: Tick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Webhook() as webhook:
+        monkeypatch.setenv("MEDIA_ASSETS_ALERT_URLS", webhook.url)
+        told = replace(settings, alert_urls=webhook.url)
+
+        def look() -> None:
+            alerts(dg.build_sensor_context(instance=instance), workbench=WorkbenchResource.of(told))
+
+        bring(settings, "uploads.0001", "uploads", 0)
+        bring(settings, "open-images.validation.0001", "open-images", 0)
+        tick(60)
+        look()
+        assert webhook.seen == []
+        tick(HOUR + 1)
+        look()
+        (quiet,) = webhook.seen
+        assert "check uploads_is_fresh of ingest/manifest failed" in quiet["title"]
+        assert "uploads.0001" in quiet["message"]
+        bring(settings, "uploads.0002", "uploads", HOUR + 70)
+        tick(HOUR + 90)
+        look()
+        back = webhook.seen[-1]
+        assert "OK again" in back["title"]
+        assert "check uploads_is_fresh of ingest/manifest" in back["title"]
 
 
 def latest(instance: dg.DagsterInstance, name: str) -> bool:
