@@ -6,12 +6,14 @@ Looked for every five minutes, since it reads the statuses of the whole lake. No
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from media_assets.defs.backoff import Budget
+from media_assets.defs.failed_batches import batches_failed_by
 from media_assets.defs.live_runs import PARTITION, batches_in_progress, batches_of
 from media_assets.errors import MediaAssetsError
 from media_assets.ingest.fetch.redaction import shown
@@ -30,11 +32,12 @@ _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRu
 
 @dataclass(frozen=True)
 class Bounds:
-    """When a batch is stuck, and when too many items fail."""
+    """When a batch is stuck, and when too many items fail. `retries`: when a failed batch is run again by itself."""
 
     stuck_minutes: int
     failed_percent: int
     window_hours: int
+    retries: Budget
 
 
 def take_conditions(
@@ -59,7 +62,9 @@ def take_conditions(
 def _stuck_batches(
     instance: dg.DagsterInstance, lake: Lake, bounds: Bounds, ui_url: str, now: float
 ) -> Iterator[Trouble]:
-    """Registered batches that are not done, planned long ago, and over which no run is under way or ended lately."""
+    """Registered batches that are not done, planned long ago, and over which no run is under way, ended lately, or is
+    still to come by itself.
+    """
     registered = list(instance.get_dynamic_partitions("batches"))
     before = datetime.fromtimestamp(now, UTC) - timedelta(minutes=bounds.stuck_minutes)
     free = set(registered) - done_batches(lake, IMAGE_STAGES)
@@ -69,11 +74,27 @@ def _stuck_batches(
     for run in instance.get_runs(dg.RunsFilter(statuses=_ENDED, updated_after=before)):
         free -= set(batches_of(run, registered))
     old = {batch_id: at for batch_id, at in planned_at(lake, free).items() if at <= before}
-    for number, batch_id in enumerate(batch_id for batch_id in registered if batch_id in old):
+    left = (batch_id for batch_id in registered if batch_id in old)
+    stuck = (batch_id for batch_id in left if not _is_retried_later(instance, batch_id, registered, bounds, before))
+    for number, batch_id in enumerate(stuck):
         what, link = f"planned {old[batch_id]:%Y-%m-%d %H:%M} UTC, not done, and nothing is at work on it", ""
         if number < _MOST_EXPLAINED:
             what, link = _last_run(instance, batch_id, what, ui_url)
         yield _trouble(Kind.STUCK, source_of(batch_id), batch_id, what, now, link)
+
+
+def _is_retried_later(
+    instance: dg.DagsterInstance, batch_id: str, registered: Sequence[str], bounds: Bounds, before: datetime
+) -> bool:
+    """Whether the retry of a batch's failed run is to come, or was to come lately: a run is still to be awaited."""
+    for record in instance.get_run_records(dg.RunsFilter(tags={PARTITION: batch_id}), limit=1):
+        if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+            continue
+        for batch in batches_failed_by(instance, record, registered):
+            at = bounds.retries.next_at(batch.failed_at, batch.n_retries) if batch.may_pass else None
+            if batch.batch_id == batch_id and at is not None:
+                return at > before
+    return False
 
 
 def _last_run(instance: dg.DagsterInstance, batch_id: str, what: str, ui_url: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ import msgspec
 
 from media_assets.defs.alert_conditions import EVERY_SECONDS, Bounds, take_conditions
 from media_assets.defs.alert_events import EventCursor, EventReader, check_subject, read_events
+from media_assets.defs.backoff import Budget
 from media_assets.defs.resources import Settings, WorkbenchResource
 from media_assets.errors import AlertUndelivered
 from media_assets.ops.alerts.destinations import Destination, deliver
@@ -86,7 +87,12 @@ def watch(
     if known_checks is not None:
         memory.desk.ledger.close_all(lambda group: group.kind is Kind.CHECK and group.subject not in known_checks, now)
     if not 0 <= now - memory.looked_at < EVERY_SECONDS:
-        bounds = Bounds(settings.alert_stuck_minutes, settings.alert_failed_percent, settings.alert_window_hours)
+        bounds = Bounds(
+            settings.alert_stuck_minutes,
+            settings.alert_failed_percent,
+            settings.alert_window_hours,
+            Budget(settings.batch_retries, settings.batch_retry_seconds),
+        )
         take_conditions(instance, settings.open_lake(), memory.desk.ledger, bounds, settings.ui_url, now)
         memory.looked_at = now
     book.save()

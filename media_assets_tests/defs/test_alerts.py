@@ -21,6 +21,7 @@ from media_assets.defs import alerts as alerts_module
 from media_assets.defs.alert_events import EventCursor, read_events
 from media_assets.defs.alerts import alerts, remembered, watch
 from media_assets.defs.dead_runs import command_line_tags
+from media_assets.defs.failed_batches import RETRY_TAG
 from media_assets.defs.graph import build_defs
 from media_assets.defs.live_runs import PARTITION, RANGE_END, RANGE_START
 from media_assets.defs.resources import Settings, WorkbenchResource
@@ -314,6 +315,23 @@ def test_a_batch_that_nobody_is_at_work_on_is_stuck_until_it_is_done(
     look(memory_instance, errors, 3 * 3600)
     assert webhook.seen[-1]["title"] == "Media Assets: 2 OK again; first: 2 batches of a are stuck"
     assert "[OK again] 2 batches of a are stuck" in webhook.seen[-1]["message"]
+
+
+def test_a_batch_that_waits_for_its_retry_is_not_stuck(
+    memory_instance: dg.DagsterInstance, told: Settings, webhook: Webhook
+) -> None:
+    lake, long_ago = told.open_lake(), datetime.now(UTC) - timedelta(days=1)
+    memory_instance.add_dynamic_partitions("batches", ["a.0001", "b.0001"])
+    for batch_id in ("a.0001", "b.0001"):
+        plan(lake, batch_id, "012", planned_at=long_ago)
+    end_run(memory_instance, {PARTITION: "a.0001", RETRY_TAG: "2"}, "gone")  # the third of three is due after 160 min
+    end_run(memory_instance, {PARTITION: "b.0001", RETRY_TAG: "3"}, "gone")
+    errors = replace(told, alert_urls=f"error={told.alert_urls}")
+    look(memory_instance, errors, 2 * 3600)
+    (message,) = webhook.seen
+    assert message["title"] == "ERROR: batch b.0001 is stuck"
+    look(memory_instance, errors, 4 * 3600)
+    assert "batch a.0001 is stuck" in webhook.seen[-1]["title"], "its retry did not come"
 
 
 def test_too_many_failed_items_of_a_source_are_told_and_few_are_not(
