@@ -19,6 +19,8 @@ from PIL import Image
 from playwright.sync_api import FloatRect, Page
 
 from media_assets.cli_output import Output
+from media_assets.defs.graph import build_defs
+from media_assets.defs.resources import Settings
 from media_assets.demo.corpus import write_corpus
 from media_assets.demo.walkthrough import run_demo
 from media_assets_tests.services import screens
@@ -29,7 +31,8 @@ from media_assets_tests.services.workplace import Workplace, open_workplace
 
 BATCH_SIZE = 40
 N_IMAGES, N_BACKFILLED = 240, 3  # six batches; the last three are left to a backfill
-N_GROUPS, N_ASSETS = 5, 7
+_GRAPH = build_defs(Settings()).resolve_all_asset_specs()
+N_ASSETS, N_GROUPS = len(_GRAPH), len({spec.group_name for spec in _GRAPH})
 RUN_SECONDS = 240
 _SCALE = 1.25  # finer text than the page's own pixels, before the picture is made 1400 wide
 

@@ -1,4 +1,6 @@
-"""The pictures of docs/quality.md: `python -m media_assets_tests.services.quality_pictures OUT_DIR`, some minutes.
+"""The pictures of docs/quality.md and of the inbox: `python -m media_assets_tests.services.quality_pictures OUT_DIR`.
+
+Some minutes.
 
 Twelve batches of a folder go through the graph, and in the last one every HEIC is broken; then a source goes quiet and
 comes back while `dagster dev` runs. Not here: how pictures are saved (`picture_files`).
@@ -27,7 +29,7 @@ from media_assets_tests.services.picture_files import save_picture
 from media_assets_tests.services.workplace import Workplace, open_workplace
 from media_assets_tests.stages.batches import write_manifest
 
-N_BATCHES, SECONDS = 12, 300
+N_BATCHES, BATCH_SIZE, SECONDS = 12, 8, 300
 
 
 def main() -> None:
@@ -37,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         corpus = write_large_corpus(root / "s", 8, 0, width_px=192, height_px=144, n_bases=8, n_processes=1)
-        with open_workplace(root, corpus, 8, '[{"size": [32, 32], "resize_shorter_px": 36}]') as workplace:
+        with open_workplace(root, corpus, BATCH_SIZE, '[{"size": [32, 32], "resize_shorter_px": 36}]') as workplace:
             bad = _make_batches(workplace)
             with (
                 running_dagster_dev(workplace.environment, root) as dev,
@@ -47,7 +49,9 @@ def main() -> None:
                 visitor = Visitor(context, dev.url)
                 visitor.dismiss_greeting()
                 _drift(visitor, bad, directory)
-                _freshness(visitor, dev, Path(workplace.settings.inbox), directory)
+                inbox = Path(workplace.settings.inbox)
+                _freshness(visitor, dev, inbox, directory)
+                _ticks(visitor, dev, inbox, directory)
 
 
 def _make_batches(workplace: Workplace) -> str:
@@ -113,6 +117,17 @@ def _freshness(visitor: Visitor, dev: DagsterDev, inbox: Path, directory: Path) 
             page.set_viewport_size({"width": 1400, "height": 560})
             page.get_by_text("Execution history").wait_for()
             _shoot(page, directory / name)
+
+
+def _ticks(visitor: Visitor, dev: DagsterDev, inbox: Path, directory: Path) -> None:
+    """The sensor of the inbox: looks that found nothing, and those that took in files."""
+    for number in range(100, 100 + 3 * BATCH_SIZE):
+        (inbox / f"{number}.jpg").write_bytes(make_jpeg(number, (160, 120)))
+    dev.wait_for("runs of the inbox", lambda: len(dev.runs_tagged("dagster/sensor_name", "inbox")) >= 5, SECONDS)
+    with visitor.page(screens.sensor_page("inbox")) as page:
+        page.set_viewport_size({"width": 1400, "height": 900})
+        page.get_by_text("Requested", exact=False).first.wait_for()
+        _shoot(page, directory / "inbox-ticks")
 
 
 def _shoot(page: Page, path: Path) -> None:

@@ -54,6 +54,11 @@ class Box:
         )
 
 
+def sensor_page(name: str) -> str:
+    """Path of a sensor's page, with its ticks."""
+    return f"/locations/media_assets/sensors/{name}"
+
+
 def asset_page(key: str, view: str, **query: str) -> str:
     """Path of a tab of an asset's page."""
     return f"/assets/{key}?" + "&".join(f"{name}={quote(value)}" for name, value in {"view": view, **query}.items())
