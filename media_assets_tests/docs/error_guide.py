@@ -108,6 +108,10 @@ SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
             "A known format which is not opened here, such as SVG, HTML or a playlist.",
             "Convert it before ingest, or take it off the list.",
         ),
+        ErrorCode.NO_VIDEO: Advice(
+            "A video was expected, and the file holds sound alone, or sound with the picture of a cover.",
+            "Take it off the list of videos, or ask its source for the file with pictures.",
+        ),
         ErrorCode.TOO_MANY_PIXELS: Advice(
             "The header announces more pixels than the cap; nothing was decoded.",
             "If it is wanted, raise `MEDIA_ASSETS_MAX_MEGAPIXELS` and `MEDIA_ASSETS_WORKER_MEMORY_MIB`, then replay.",
