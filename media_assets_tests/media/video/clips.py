@@ -132,3 +132,41 @@ def make_sound() -> bytes:
     with av.open(out, "w", format="mp4") as container:
         _add_sound(container, container.add_stream("aac", rate=16000), 0.5)
     return out.getvalue()
+
+
+def remux(
+    data: bytes,
+    kind: str,
+    *,
+    keep: Callable[[int], bool] = lambda number: True,
+    shift: int = 0,
+    times_over: int = 1,
+    container_options: dict[str, str] | None = None,
+) -> bytes:
+    """The packets of the first picture track in another container, without decoding any.
+
+    Args:
+        keep: by the number of a packet, in the order of decoding.
+        shift: added to the number of each picture.
+        times_over: the same packets again and again, one after the other, in time as well.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip"
+        with (
+            av.open(io.BytesIO(data)) as source,
+            av.open(str(path), "w", format=CONTAINERS[kind], container_options=container_options or {}) as out,
+        ):
+            stream = source.streams.video[0]
+            copy = out.add_stream_from_template(stream)
+            kept = [(bytes(p), p.pts, p.dts, p.duration, p.is_keyframe) for p in source.demux(stream) if p.size]
+            ticks = kept[0][3]
+            for turn in range(times_over):
+                for number, (content, pts, dts, duration, is_key) in enumerate(kept):
+                    if not keep(number):
+                        continue
+                    packet = av.Packet(content)
+                    moved = (shift + turn * len(kept)) * ticks
+                    packet.pts, packet.dts, packet.duration = pts + moved, dts + moved, duration
+                    packet.time_base, packet.is_keyframe, packet.stream = stream.time_base, is_key, copy
+                    out.mux(packet)
+        return path.read_bytes()
