@@ -76,7 +76,7 @@ class PacketIndex:
 
 
 def index_packets(container: InputContainer, stream: VideoStream, limits: VideoLimits) -> PacketIndex:
-    """Read all packets of pictures and sound once. A container that ends early is no error: `fault` tells of it.
+    """Read all packets of all tracks once. A container that ends early is no error: `fault` tells of it.
 
     Raises:
         ItemError: TOO_MANY_FRAMES; CORRUPT: times that are further apart than `max_seconds`.
@@ -84,7 +84,7 @@ def index_packets(container: InputContainer, stream: VideoStream, limits: VideoL
     assert stream.time_base is not None
     times, durations, flags = array("q"), array("q"), array("B")
     n_packets, n_untimed, end_ns, fault = 0, 0, 0, None
-    packets = container.demux([s for s in container.streams if s.type in ("video", "audio")])
+    packets = container.demux()
     while True:
         try:
             packet = next(packets, None)

@@ -24,11 +24,11 @@ from media_assets.media.video.opening import VideoFile, VideoLimits, check_pixel
 from media_assets.media.video.packets import PacketIndex, index_packets
 from media_assets.media.video.ticks import nanoseconds
 from media_assets.media.video.upright import display_matrix, hdr_transfer, squared_size
-from media_assets.media.video.wholeness import cut_off
+from media_assets.media.video.wholeness import cut_off, tells_no_end
 
 _NOT_SHORT_NS = 500_000_000  # what a declared length may be over the real one: containers round, players do not care
 _STEADY_SHARE = 0.05  # what times may sway by, of the usual distance of two pictures: containers round to milliseconds
-_QUARTERS = {(0, -1, 1, 0): 270, (-1, 0, 0, -1): 180, (0, 1, -1, 0): 90, (0, 1, 1, 0): 90, (0, -1, -1, 0): 270}
+_QUARTERS = {(0, -1, 1, 0): 270, (-1, 0, 0, -1): 180, (0, 1, -1, 0): 90, (0, 1, 1, 0): 270, (0, -1, -1, 0): 90}
 _MIRRORED = frozenset({(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)})
 _TURNED_AND_MIRRORED = {(1, 0, 0, -1): 180}
 
@@ -126,6 +126,8 @@ def probe_video(file: VideoFile, limits: VideoLimits | None = None, *, decode_al
         stream = pictures_of(container)
         assert stream is not None, "it was there before"
         cut = cut or _cut_by_packets(container, stream, index, mime, size_bytes)
+        if cut is None and tells_no_end(file, mime):
+            cut = _cut_by_duration(container, index)
         pictures = _pictures(container, stream, index, limits, complaints, decode_all=decode_all)
     return VideoProbe(mime, size_bytes, pictures, n_tracks, sounds, cut, complaints.n, complaints.first)
 
@@ -147,7 +149,11 @@ def _cut_by_packets(
         # the tables of these say where every picture lies
         end = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
         return f"expected pictures up to byte {end}, the file ends at byte {size_bytes}" if end > size_bytes else None
-    declared = _declared_ns(container) if mime in ("video/webm", "video/x-matroska") else None
+    return None
+
+
+def _cut_by_duration(container: InputContainer, index: PacketIndex) -> str | None:
+    declared = _declared_ns(container)
     start = (container.start_time or 0) * 1000
     if declared is not None and declared - (index.end_ns - start) > _NOT_SHORT_NS:
         return f"expected {declared / 1e9:.3f} s, the packets end after {(index.end_ns - start) / 1e9:.3f} s"

@@ -1,8 +1,8 @@
 """Whether a file ends where its container says that it does; some containers that were cut off decode as if whole.
 
 MP4, QuickTime, Matroska, WebM and AVI tell their length, unless they were written live (a Matroska segment of unknown
-size, boxes that reach "to the end"); FLV and MPEG-TS only tell of a cut within a tag or packet. Not here: what the
-packets say (`probe.py`).
+size, boxes that reach "to the end", fragments of which whole ones are missing); FLV and MPEG-TS only tell of a cut
+within a tag or packet. Not here: what the packets say (`probe.py`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ def cut_off(file: VideoFile, mime: str) -> str | None:
         raise ItemError(ErrorCode.STORAGE_FAILED, f"the file was opened but could not be read: {error}") from error
 
 
+def tells_no_end(file: VideoFile, mime: str) -> bool:
+    """Whether a Matroska file was written live, so that only its declared duration may show a cut."""
+    return mime in ("video/webm", "video/x-matroska") and _segment_end(file) is None
+
+
 def _at(file: VideoFile, offset: int, n_bytes: int) -> bytes:
     file.seek(offset, 0)
     return file.read(n_bytes)
@@ -63,7 +68,12 @@ def _cut_boxes(file: VideoFile, n_bytes: int) -> str | None:
 
 
 def _cut_elements(file: VideoFile, n_bytes: int) -> str | None:
-    """Matroska: the EBML header, then the segment, each an id and a size (RFC 8794, 4 and 6)."""
+    end = _segment_end(file)
+    return _told("the segment", end, n_bytes) if end is not None and end > n_bytes else None
+
+
+def _segment_end(file: VideoFile) -> int | None:
+    """Matroska: the EBML header, then the segment, each an id and a size (RFC 8794, 4 and 6); None: it tells none."""
     head = _at(file, 0, 64)
     header = _vint(head, 4)
     if header is None:
@@ -74,8 +84,7 @@ def _cut_elements(file: VideoFile, n_bytes: int) -> str | None:
     segment = _vint(head, 4) if head[:4] == _SEGMENT else None
     if segment is None or segment[0] == (1 << 7 * segment[1]) - 1:  # all ones: written live, of unknown size
         return None
-    end = start + 4 + segment[1] + segment[0]
-    return _told("the segment", end, n_bytes) if end > n_bytes else None
+    return start + 4 + segment[1] + segment[0]
 
 
 def _vint(data: bytes, at: int) -> tuple[int, int] | None:
