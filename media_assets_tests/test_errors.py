@@ -35,8 +35,8 @@ RETRYABLE = {
 FINAL = {
     *("not_found", "forbidden", "http_error", "tls_failed", "too_many_bytes", "too_many_redirects", "url_refused"),
     *("address_refused", "encoding_refused", "checksum_mismatch", "not_a_regular_file", "symlink_refused"),
-    *("empty", "unknown_format", "unsupported_format", "too_many_pixels", "too_many_frames", "truncated", "corrupt"),
-    *("decoder_crashed", "decoder_timeout", "decoder_memory", "bad_row"),
+    *("empty", "unknown_format", "unsupported_format", "no_video", "too_many_pixels", "too_many_frames", "truncated"),
+    *("corrupt", "decoder_crashed", "decoder_timeout", "decoder_memory", "bad_row"),
 }
 TREE = {
     ItemError: (MediaAssetsError,),

@@ -17,6 +17,7 @@ class Library:
 
 
 EVIDENCE = {
+    "av": "its project: the wheel carries no licence of it; which ones are there, `avcodec_configuration()` says",
     "ijson": "its licence expression",
     "numpy": "its licence file",
     "opencv-python-headless": "its LICENSE-3RD-PARTY.txt",
@@ -29,7 +30,12 @@ EVIDENCE = {
 _ASKED = (
     "the library itself: `avcodec_license()` and its like say *LGPL version 2.1 or later*; built without `--enable-gpl`"
 )
+_ASKED_PYAV = (
+    "the library itself: `avcodec_license()` and its like say *LGPL version 3 or later*, although x264 and x265 are "
+    "linked to it and `--enable-gpl` is not among its options"
+)
 LIBRARIES = {
+    "libSvtAv1Enc": Library("BSD-3-Clause-Clear"),
     "libXau": Library("X11"),
     "libaom": Library("BSD-2-Clause"),
     "libarrow": Library("Apache-2.0"),
@@ -42,23 +48,36 @@ LIBRARIES = {
     "libarrow_python_parquet_encryption": Library("Apache-2.0"),
     "libarrow_s3": Library("Apache-2.0"),
     "libarrow_substrait": Library("Apache-2.0"),
+    "libasound": Library("LGPL-2.1-or-later"),
     "libavcodec": Library("LGPL-2.1-or-later", _ASKED),
+    "libavdevice": Library("LGPL-3.0-or-later", _ASKED_PYAV),
+    "libavfilter": Library("LGPL-3.0-or-later", _ASKED_PYAV),
     "libavformat": Library("LGPL-2.1-or-later", _ASKED),
     "libavif": Library("BSD-2-Clause"),
     "libavutil": Library("LGPL-2.1-or-later", _ASKED),
     "libbrotlicommon": Library("MIT"),
     "libbrotlidec": Library("MIT"),
     "libcrypto": Library("OpenSSL", "its LICENSE-3RD-PARTY.txt; 1.1 gets no more corrections"),
+    "libdav1d": Library("BSD-2-Clause"),
     "libde265": Library("LGPL-3.0-or-later"),
+    "libdrm": Library("MIT"),
     "libfreetype": Library("FTL"),
     "libgfortran": Library("GPL-3.0-or-later WITH GCC-exception-3.1", "the licence file of NumPy"),
+    "libgmp": Library("LGPL-3.0-or-later OR GPL-2.0-or-later"),
+    "libgnutls": Library("LGPL-2.1-or-later"),
     "libharfbuzz": Library("MIT"),
     "libheif": Library("LGPL-3.0-or-later"),
+    "libhogweed": Library("LGPL-3.0-or-later OR GPL-2.0-or-later"),
     "libjpeg": Library("IJG AND BSD-3-Clause"),
     "liblcms2": Library("MIT"),
     "liblzma": Library("0BSD"),
+    "libmp3lame": Library("LGPL-2.0-or-later"),
+    "libnettle": Library("LGPL-3.0-or-later OR GPL-2.0-or-later"),
     "libopenblas-r0": Library("BSD-3-Clause", "the licence file of NumPy"),
+    "libopencore-amrnb": Library("Apache-2.0"),
+    "libopencore-amrwb": Library("Apache-2.0"),
     "libopenjp2": Library("BSD-2-Clause"),
+    "libopus": Library("BSD-3-Clause"),
     "libparquet": Library("Apache-2.0"),
     "libpng16": Library("libpng-2.0"),
     "libquadmath": Library("LGPL-2.1-or-later", "the licence file of NumPy"),
@@ -68,18 +87,36 @@ LIBRARIES = {
     "libswresample": Library("LGPL-2.1-or-later", _ASKED),
     "libswscale": Library("LGPL-2.1-or-later", _ASKED),
     "libtiff": Library("libtiff"),
+    "libunistring": Library("LGPL-3.0-or-later OR GPL-2.0-or-later"),
+    "libvpl": Library("MIT"),
     "libvpx": Library("BSD-3-Clause"),
     "libwebp": Library("BSD-3-Clause"),
     "libwebpdemux": Library("BSD-3-Clause"),
     "libwebpmux": Library("BSD-3-Clause"),
+    "libx264": Library("GPL-2.0-or-later"),
     "libx265": Library(
         "GPL-2.0-or-later", "its LICENSES_bundled.txt; the head of its sources says *version 2 or any later*"
     ),
     "libxcb": Library("X11"),
+    "libxcb-shape": Library("X11"),
+    "libxcb-shm": Library("X11"),
+    "libxcb-xfixes": Library("X11"),
     "libyajl": Library("ISC"),
     "libzstd": Library("BSD-3-Clause"),
 }
 """By what the file is called without its version."""
+
+_OTHERWISE = {
+    ("av", name): Library("LGPL-3.0-or-later", _ASKED_PYAV)
+    for name in ("libavcodec", "libavformat", "libavutil", "libswresample", "libswscale")
+} | {("av", "libx265"): Library("GPL-2.0-or-later")}
+"""(package, library): another build under another licence, or read elsewhere."""
+
+
+def library_in(package: str, stem: str) -> Library:
+    """What is known of a library in the wheel of a package."""
+    return _OTHERWISE.get((package, stem), LIBRARIES[stem])
+
 
 COPYLEFT = {
     "libavcodec": "a library of its own beside the code that calls it, so it can be exchanged, as the LGPL asks",
@@ -87,8 +124,16 @@ COPYLEFT = {
     "libquadmath": "a library of its own, so it can be exchanged",
     "libde265": "a library of its own, so it can be exchanged",
     "libheif": "a library of its own, so it can be exchanged",
-    "libx265": "[see below](#what-the-gpl-in-pillow-heif-means)",
-} | dict.fromkeys(("libavformat", "libavutil", "libswresample", "libswscale"), "as libavcodec")
+    "libx264": "[see below](#what-the-gpl-in-av-means)",
+    "libx265": "see below: [in pillow-heif](#what-the-gpl-in-pillow-heif-means), [in av](#what-the-gpl-in-av-means)",
+    **dict.fromkeys(
+        ("libavdevice", "libavfilter", "libavformat", "libavutil", "libswresample", "libswscale"), "as libavcodec"
+    ),
+    **dict.fromkeys(
+        ("libasound", "libgmp", "libgnutls", "libhogweed", "libmp3lame", "libnettle", "libunistring"),
+        "a library of its own, so it can be exchanged",
+    ),
+}
 """Libraries whose licence is not in the list of those allowed: why each is there all the same."""
 
 LINKED_IN = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from media_assets_tests.supply import closure, wheels
-from media_assets_tests.supply.bundled import COPYLEFT, EVIDENCE, LIBRARIES, LINKED_IN
+from media_assets_tests.supply.bundled import COPYLEFT, EVIDENCE, LINKED_IN, library_in
 from media_assets_tests.supply.licences import NAMED
 from media_assets_tests.supply.media import MEDIA
 from media_assets_tests.supply.problems import PROBLEMS, Problem
@@ -44,6 +44,15 @@ GPL. The pipeline only decodes HEIC; x265 makes sample files of the demo and the
   pillow-heif from its sources against a libheif without x265 (not tried by us).
 
 FFmpeg in the wheel of OpenCV is built without its GPL parts. The project opens no video with it.
+
+## What the GPL in av means
+
+The wheel of av (PyAV) is BSD-3-Clause by its own metadata, and its FFmpeg calls itself LGPL; but **x264 and x265,
+encoders under GPL-2.0-or-later, are in it and linked to it**, and nothing in the wheel says under which terms. Take it
+for GPL software, with the consequences above. The pipeline only decodes, which needs neither; the tests encode.
+
+- **To turn it off** where the project is passed on: build PyAV from its sources against an FFmpeg without x264 and x265
+  (not tried by us). Without the package nothing of videos works.
 """
 
 _PROBLEMS = """\
@@ -100,9 +109,10 @@ def _libraries(packages: dict[str, Package]) -> str:
     for key in sorted(packages):
         for library in packages[key].libraries:
             stem = wheels.stem(library)
-            licence = LIBRARIES[stem].licence
+            known = library_in(key, stem)
+            licence = known.licence
             shown = licence if is_allowed(licence) else f"**{licence}**"
-            row = (packages[key].name, shown, LIBRARIES[stem].evidence or EVIDENCE[key], COPYLEFT.get(stem, ""))
+            row = (packages[key].name, shown, known.evidence or EVIDENCE[key], COPYLEFT.get(stem, ""))
             rows.setdefault(row, []).append(f"`{library}`")
     cells = [(wheel, " ".join(files), *more) for (wheel, *more), files in rows.items()]
     return (

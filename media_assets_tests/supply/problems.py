@@ -32,6 +32,15 @@ PROBLEMS = (
         "media_assets_tests/supply/test_problems.py::test_opencv_is_given_pixels_only",
     ),
     Problem(
+        "av",
+        "18.1.0",
+        "Its FFmpeg (8.1.2) follows playlists and scripts to other files and servers; a child playlist escapes "
+        "the check of its parent. 19 has a later one, and needs Python 3.12.",
+        "Bytes are sniffed, libav is given one demuxer that reads no playlist, and every other file is refused.",
+        f"{_MEDIA}/video/test_opening.py::test_a_playlist_is_no_video_even_for_a_demuxer_that_is_told_so",
+        frozenset({"CVE-2026-107697"}),
+    ),
+    Problem(
         "pillow",
         "13.0.0",
         "It warns of pictures over 89 megapixels and opens them up to 179, and has no limit of frames times pixels.",

@@ -8,7 +8,15 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 
 ALLOWED = frozenset(
     {
-        *("0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0"),
+        *(
+            "0BSD",
+            "Apache-2.0",
+            "Apache-2.0 WITH LLVM-exception",
+            "BSD-2-Clause",
+            "BSD-3-Clause",
+            "BSD-3-Clause-Clear",
+            "BSL-1.0",
+        ),
         *("bzip2-1.0.6", "CC0-1.0", "CNRI-Python", "FTL", "IJG", "ISC", "libpng-2.0", "libtiff", "MIT", "MIT-0"),
         *("MIT-CMU", "MPL-2.0", "OpenSSL", "PSF-2.0", "TCL", "Unicode-3.0", "Unicode-DFS-2016", "Unlicense", "WTFPL"),
         *("X11", "Zlib"),

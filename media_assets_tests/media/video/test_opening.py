@@ -1,12 +1,14 @@
 """libav reaches one file through `read` and `seek`, by the one demuxer that its bytes ask for, and nothing else."""
 
 import io
+import re
 from contextlib import suppress
 from pathlib import Path
 
 import av
 import pytest
 
+import media_assets
 from media_assets.errors import ErrorCode, ItemError
 from media_assets.media.video.keyframes import KeyframeRequest, keyframes
 from media_assets.media.video.opening import DEMUXERS, opened, sniffed
@@ -73,6 +75,19 @@ def test_a_disk_that_fails_is_not_the_bytes_fault() -> None:
     with pytest.raises(ItemError, match="could not be read") as caught:
         probe_video(Failing(clip("h264")))
     assert caught.value.code is ErrorCode.STORAGE_FAILED
+
+
+def test_files_are_opened_in_one_place() -> None:
+    # and scenedetect, which can open files as well, is given pictures only
+    package = Path(media_assets.__file__).parent
+    sources = {path.relative_to(package).as_posix(): path.read_text("utf-8") for path in package.rglob("*.py")}
+    openers = [name for name, text in sources.items() if re.search(r"\bav\.open\b|from av import .*open", text)]
+    assert openers == ["media/video/opening.py"]
+    taken = {line for text in sources.values() for line in re.findall(r"^.*scenedetect.*$", text, re.M)}
+    assert {line for line in taken if "import" in line} == {
+        "from scenedetect.common import FrameTimecode, Timecode",
+        "from scenedetect.detectors.content_detector import ContentDetector",
+    }
 
 
 def test_only_listed_formats_have_a_demuxer() -> None:
