@@ -72,6 +72,49 @@ def plan_folder(directory: Path, batch_size: int, as_json: bool) -> None:
     _show_plan(plan, output, {"hidden_left_out": plan.n_hidden})
 
 
+@plan.command("videos")
+@click.argument("catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--media", help="Folder or URL that relative paths and published lists are below of.")
+@click.option("--name", help="Name of the list; default: that of the file.")
+@click.option("--method", "methods", multiple=True, help="FaceForensics++: only this method; may be repeated.")
+@click.option("--compression", default="c23", show_default=True, help="FaceForensics++: raw, c23 or c40.")
+@click.option(
+    "--batch-size", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Videos per ingest batch."
+)
+@click.option("--update", is_flag=True, help="Correct planned items that failed or never ran, as the list says now.")
+@json_option
+def plan_videos(
+    catalog: Path,
+    media: str | None,
+    name: str | None,
+    methods: tuple[str, ...],
+    compression: str,
+    batch_size: int,
+    update: bool,
+    as_json: bool,
+) -> None:
+    """Plan batches from a catalog of videos: CSV, JSON Lines or Parquet, or a list of FaceForensics++ or DFDC."""
+    from media_assets.defs.plans import plan_videos as run
+    from media_assets.ingest.videos.published import METHODS
+
+    output = Output(as_json)
+    with Progressbar(output) as progress:
+        plan = run(
+            checked_settings(),
+            catalog,
+            media,
+            name,
+            batch_size,
+            methods or METHODS,
+            compression,
+            progress,
+            update=update,
+        )
+    _show_plan(plan, output, {"ignored_columns": _listed(plan.ignored_columns, output)})
+    if plan.n_changed:
+        output.say(_told_of_changes(plan, update))
+
+
 def _show_plan(plan: PlanResult, output: Output, more: dict[str, object]) -> None:
     output.records(
         [

@@ -6,7 +6,7 @@ Not here: reading a source (`ingest/`), or what a plan does (`ingest/planning.py
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,13 @@ from media_assets.ingest.folder import FolderCounts, folder_batch_name, folder_u
 from media_assets.ingest.open_images.download import fetch_metadata
 from media_assets.ingest.open_images.image_urls import DEFAULT_IMAGE_URL
 from media_assets.ingest.open_images.reader import SOURCE, batch_name, missing_files, read_open_images
+from media_assets.ingest.planned_folders import claim_folder
 from media_assets.ingest.planning import PlanProgress, PlanResult, plan_batches, tell_nobody
+from media_assets.ingest.videos.addresses import MediaBase
+from media_assets.ingest.videos.catalog_files import CatalogCounts
+from media_assets.ingest.videos.reader import SOURCE as VIDEOS
+from media_assets.ingest.videos.reader import batch_name as batch_name_of_videos
+from media_assets.ingest.videos.reader import read_videos
 from media_assets.lake.delta import Provenance
 
 PLAN_CODE_VERSION = "1"
@@ -74,6 +80,43 @@ def plan_folder(settings: Settings, folder: Path, batch_size: int, progress: Pla
             progress=progress,
         )
         return replace(plan, n_hidden=counts.n_hidden)
+
+
+def plan_videos(
+    settings: Settings,
+    catalog: Path,
+    media: str | None,
+    name: str | None,
+    batch_size: int,
+    methods: Sequence[str],
+    compression: str,
+    progress: PlanProgress = tell_nobody,
+    *,
+    update: bool = False,
+) -> PlanResult:
+    """Plan the videos of a catalog; `media`: the folder (which its batches may then read) or address of its files.
+
+    Raises:
+        PlanRefused: the catalog cannot be used, or its name is taken by one with another folder.
+    """
+    base, counts = MediaBase.of(media) if media else None, CatalogCounts()
+    items = read_videos(catalog, base, methods, compression, counts)
+    lake, list_name = settings.open_lake(), batch_name_of_videos(catalog, name)
+    if base is not None and base.folder is not None:
+        claim_folder(lake.location, list_name, base.uri)
+    with open_instance(settings) as instance:
+        plan = plan_batches(
+            lake,
+            PartitionRegistry(instance),
+            source=VIDEOS,
+            name=list_name,
+            items=items,
+            batch_size=batch_size,
+            update=update,
+            provenance=_provenance(),
+            progress=progress,
+        )
+        return replace(plan, ignored_columns=tuple(counts.ignored_columns))
 
 
 @contextmanager

@@ -5,9 +5,24 @@ Not here: what is in them.
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from deltalake import DeltaTable
+
+_MAX_SLUG = 60
+
+
+def list_name(source: str, name: bytes) -> str:
+    """What the batch ids of a list begin with: `folder.holiday-2019`, for a folder or file of that name.
+
+    Letters that a batch id cannot hold become `-`; a short hash of the name then keeps two names apart.
+    """
+    text = name.decode("utf-8", errors="replace")
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:_MAX_SLUG]
+    if slug != text or not slug:
+        slug = f"{slug}-{hashlib.sha256(name).hexdigest()[:8]}".lstrip("-")
+    return f"{source}.{slug}"
 
 
 def batch_id_of(name: str, number: int) -> str:

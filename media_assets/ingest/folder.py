@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 from media_assets.errors import PlanRefused
+from media_assets.ingest.batch_numbers import list_name
 from media_assets.ingest.item_keys import item_key_of
 from media_assets.ingest.planned import PlannedItem, RejectedRow
 from media_assets.tables.columns import Kind
 
 SOURCE = "folder"
 _MAX_ITEM_KEY = 4096  # characters, as the manifest's contract says
-_MAX_SLUG = 60
 
 
 @dataclass
@@ -33,16 +32,8 @@ class FolderCounts:
 
 
 def folder_batch_name(root: Path) -> str:
-    """What the batch ids of a folder begin with: `folder.holiday-2019`.
-
-    Letters that a batch id cannot hold become `-`; a short hash of the name then keeps two names apart.
-    """
-    name = os.fsencode(root.resolve().name)
-    text = name.decode("utf-8", errors="replace")
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:_MAX_SLUG]
-    if slug != text or not slug:
-        slug = f"{slug}-{hashlib.sha256(name).hexdigest()[:8]}".lstrip("-")
-    return f"{SOURCE}.{slug}"
+    """What the batch ids of a folder begin with: `folder.holiday-2019`."""
+    return list_name(SOURCE, os.fsencode(root.resolve().name))
 
 
 def folder_uri(root: Path) -> str:

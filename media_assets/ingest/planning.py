@@ -65,7 +65,8 @@ class PlanResult:
 
     `batch_ids` are the new batches. `registered` are all whose registration was completed now: the new ones
     and those that an earlier plan had left without. What a source left out is told by `missing_files`, the
-    optional files of a list that were not there, and `n_hidden`, names that begin with a dot.
+    optional files of a list that were not there, `n_hidden`, names that begin with a dot, and `ignored_columns`, those
+    of a catalog that mean nothing here.
 
     `n_changed` of the items planned already are not planned as the list says now; `changed_examples` name a few of them
     with the columns that differ. An update replaced the rows of `n_updated` of them and left `n_left`, of which bytes
@@ -80,6 +81,7 @@ class PlanResult:
     n_rejected: int
     missing_files: tuple[str, ...] = ()
     n_hidden: int = 0
+    ignored_columns: tuple[str, ...] = ()
     n_changed: int = 0
     n_updated: int = 0
     n_left: int = 0

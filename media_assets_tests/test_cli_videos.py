@@ -1,0 +1,68 @@
+"""`media-assets plan videos`, as a person types it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from media_assets.cli import main
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("MEDIA_ASSETS_LAKE", str(tmp_path / "lake"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+
+    def call(*arguments: str, code: int = 0) -> Any:
+        result = CliRunner().invoke(main, [*arguments, "--json"])
+        assert result.exit_code == code, result.output
+        return json.loads(result.stdout) if not code else result.output
+
+    return call
+
+
+def test_a_catalog_is_planned_once_and_its_changes_are_told(run: Run, tmp_path: Path) -> None:
+    catalog = tmp_path / "clips.csv"
+    head = "uri,title,licence,split,label,mood\n"
+    rows = [f"https://example.org/{n}.mp4,Clip {n},CC BY 4.0,train,real;indoor,fine\n" for n in range(5)]
+    catalog.write_text(head + "".join(rows) + "not an address,,,,,\n")
+    (plan,) = run("plan", "videos", str(catalog), "--batch-size", "2")["rows"]
+    assert plan["new_batches"] == [f"videos.clips.000{n}" for n in (1, 2, 3)]
+    assert (plan["read"], plan["planned"], plan["rejected"]) == (6, 5, 1)
+    assert plan["ignored_columns"] == ["mood"]
+
+    (again,) = run("plan", "videos", str(catalog), "--batch-size", "2")["rows"]
+    assert (again["planned"], again["already_planned"], again["changed"]) == (0, 5, 0)
+
+    catalog.write_text(head + rows[0].replace("train", "test") + "".join(rows[1:]))
+    (changed,) = run("plan", "videos", str(catalog), "--update")["rows"]
+    assert (changed["changed"], changed["updated"], changed["rejected"]) == (1, 1, 0)
+    select = "SELECT kind, split_hint, attribution, labels FROM ingest.manifest WHERE item_key LIKE '%/0.mp4'"
+    (found,) = run("query", select)["rows"]
+    assert (found["kind"], found["split_hint"], found["attribution"]) == ("video", "test", '"Clip 0"')
+    assert [label["name"] for label in found["labels"]] == ["real", "indoor"]
+
+
+def test_a_published_list_needs_its_place(run: Run, tmp_path: Path) -> None:
+    listed = tmp_path / "train.json"
+    listed.write_text('[["071", "054"]]')
+    assert "--media" in run("plan", "videos", str(listed), code=1)
+    options = ("--media", str(tmp_path), "--method", "FaceSwap", "--compression", "raw", "--name", "ff-train")
+    (plan,) = run("plan", "videos", str(listed), *options)["rows"]
+    assert (plan["planned"], plan["new_batches"]) == (4, ["videos.ff-train.0001"])
+
+
+def test_another_folder_under_the_same_name_is_refused(run: Run, tmp_path: Path) -> None:
+    catalog = tmp_path / "clips.jsonl"
+    catalog.write_text('{"path": "1.mp4"}\n')
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    run("plan", "videos", str(catalog), "--media", str(tmp_path / "one"))
+    assert "another name" in run("plan", "videos", str(catalog), "--media", str(tmp_path / "other"), code=1)
