@@ -4,7 +4,7 @@ Not here: reading or writing a table (`lake/`).
 """
 
 from media_assets.tables.contract import TableContract, Violation
-from media_assets.tables.frames import FRAMES_IMAGES
+from media_assets.tables.frames import FRAMES_IMAGES, FRAMES_KEYFRAMES
 from media_assets.tables.ingest import FAILURES, ITEM_STATUS, MANIFEST
 from media_assets.tables.ops import BATCH_PROFILES
 from media_assets.tables.raw import RAW_MEDIA
@@ -21,13 +21,14 @@ ALL_TABLES: tuple[TableContract, ...] = (
     FAILURES,
     BATCH_PROFILES,
 )
-"""Every table, in the order of the data's path."""
+"""Every table of the graph, in the order of the data's path. Nothing writes `frames/keyframes` yet."""
 
 __all__ = [
     "ALL_TABLES",
     "BATCH_PROFILES",
     "FAILURES",
     "FRAMES_IMAGES",
+    "FRAMES_KEYFRAMES",
     "ITEM_STATUS",
     "MANIFEST",
     "RAW_MEDIA",

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from media_assets.errors import ErrorCode
 from media_assets.tables import (
+    ALL_TABLES,
     BATCH_PROFILES,
     FAILURES,
     FRAMES_IMAGES,
+    FRAMES_KEYFRAMES,
     ITEM_STATUS,
     MANIFEST,
     RAW_MEDIA,
@@ -21,6 +23,8 @@ from media_assets.tables import (
     TENSORS_STATISTICS,
     TableContract,
 )
+
+CONTRACTS: tuple[TableContract, ...] = (*ALL_TABLES, FRAMES_KEYFRAMES)
 
 Row = dict[str, Any]
 
@@ -127,6 +131,24 @@ VALID: dict[TableContract, Row] = {
         "turned_degrees": 0,
         "conversions": ["alpha_composited"],
     },
+    FRAMES_KEYFRAMES: {
+        "batch_id": BATCH,
+        "frame_id": "f" * 32,
+        "item_key": "1.mp4",
+        "media_id": sha(),
+        "pts_ns": 41_666_667,
+        "pts_ticks": 3750,
+        "time_base": "1/90000",
+        "frame_number": 1,
+        "policy": "uniform:32",
+        "reason": "uniform",
+        "shot": None,
+        "blob": sha("b"),
+        "blob_mime": "image/png",
+        "width_px": 10,
+        "height_px": 20,
+        "conversions": ["hdr_tone_mapped"],
+    },
     TENSORS_IMAGES: {
         "batch_id": BATCH,
         "frame_id": "f" * 32,
@@ -206,6 +228,7 @@ def numbered(contract: TableContract, n_rows: int, **changes: Any) -> list[Row]:
         TENSORS_HISTOGRAMS: ("channel", lambda i: i),
         TENSORS_STATISTICS: ("channel", lambda i: i),
         FRAMES_IMAGES: ("frame_id", lambda i: f"{i:032x}"),
+        FRAMES_KEYFRAMES: ("frame_id", lambda i: f"{i:032x}"),
         TENSORS_IMAGES: ("frame_id", lambda i: f"{i:032x}"),
         BATCH_PROFILES: ("batch_id", lambda i: f"test.{i:04d}"),
     }.get(contract, ("item_key", lambda i: f"{i}.jpg"))
@@ -287,12 +310,23 @@ _RULED: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("n_items", "n_failed", "n_duplicates"), _COUNT),
 }
 
+_RULED_IN: dict[TableContract, dict[str, st.SearchStrategy[Any]]] = {
+    FRAMES_KEYFRAMES: {
+        "reason": st.just("every"),
+        "policy": st.sampled_from(["every:0.25", "every:3"]),
+        "time_base": st.sampled_from(["1/90000", "1001/30000"]),
+        "frame_number": _COUNT,
+        "blob_mime": st.just("image/png"),
+    },
+}
+"""What a table rules otherwise than the others that have such a column."""
+
 
 def rows(contract: TableContract, max_size: int = 6) -> st.SearchStrategy[list[Row]]:
     """Lists of rows that hold the contract, as awkward as it lets them be."""
     columns = {}
     for name, kind in contract.schema.items():
-        ruled = _RULED.get(name) if not isinstance(kind, pl.List) else None
+        ruled = (_RULED | _RULED_IN.get(contract, {})).get(name) if not isinstance(kind, pl.List) else None
         values = ruled if ruled is not None else any_value(kind)
         columns[name] = st.none() | values if name in contract.nullable else values
     one = st.fixed_dictionaries(columns).map(_with_its_cause)

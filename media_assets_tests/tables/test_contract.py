@@ -11,7 +11,6 @@ from polars.testing import assert_frame_equal
 
 from media_assets.errors import ContractBroken
 from media_assets.tables import (
-    ALL_TABLES,
     ITEM_STATUS,
     MANIFEST,
     RAW_MEDIA,
@@ -19,9 +18,9 @@ from media_assets.tables import (
     TENSORS_STATISTICS,
     TableContract,
 )
-from media_assets_tests.tables.rows import LABEL, NOON, numbered, valid
+from media_assets_tests.tables.rows import CONTRACTS, LABEL, NOON, numbered, valid
 
-every_table = pytest.mark.parametrize("contract", ALL_TABLES, ids=lambda contract: contract.name)
+every_table = pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.name)
 
 
 @every_table
@@ -149,7 +148,7 @@ def test_a_repeated_key_is_a_violation(contract: TableContract) -> None:
 
 @pytest.mark.parametrize(
     ("contract", "column"),
-    [(contract, name) for contract in ALL_TABLES for name in contract.primary_key],
+    [(contract, name) for contract in CONTRACTS for name in contract.primary_key],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_rows_that_differ_in_one_part_of_the_key_are_different_rows(contract: TableContract, column: str) -> None:
