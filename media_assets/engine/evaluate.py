@@ -9,15 +9,16 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from media_assets.engine.tasks import Req, Res
 from media_assets.errors import ErrorCode, ItemError
 
 
 def evaluate(
-    function: Callable[[bytes, Req], Res], response_type: type[Res], read: Callable[[], bytes], request: Req
+    function: Callable[[Any, Req], Res], response_type: type[Res], read: Callable[[], object], request: Req
 ) -> Res | ItemError:
-    """Read the item's bytes and run the function on them.
+    """Read the item's bytes, or open them as a file, and run the function on that.
 
     Returns the response, or the `ItemError` that the function raised. Running out of memory becomes
     DECODER_MEMORY; any other exception, and a response of another type, is a defect of the function and

@@ -221,6 +221,7 @@ class Lane(threading.Thread, Generic[Key, Req, Res]):
             import_path(self._task.response_type),
             self._limits.memory_bytes,
             self._limits.max_reply_bytes,
+            self._task.takes_file,
         )
         try:
             worker = WorkerProcess()

@@ -6,14 +6,16 @@ process; the pool of worker processes, which is also the sandbox for untrusted b
 
 from __future__ import annotations
 
+import io
+import os
 import time
-from collections.abc import Generator, Iterable
-from typing import Protocol
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Protocol
 
 from media_assets.engine.evaluate import evaluate
 from media_assets.engine.limits import WorkerLimits
 from media_assets.engine.process_pool import ProcessPoolEngine
-from media_assets.engine.sources import read_source
+from media_assets.engine.sources import check_size, check_unchanged, file_over, open_source, read_source
 from media_assets.engine.tasks import Key, Outcome, Req, Res, Task, Work
 from media_assets.errors import ItemError
 
@@ -54,16 +56,35 @@ class InProcessEngine:
     ) -> Generator[Outcome[Key, Res], None, None]:
         """As `Engine.map_items`; one item is held at a time."""
         function = task.load()
+        run = self._on_file if task.takes_file else self._on_bytes
         for work in works:
             wall, cpu = time.monotonic(), time.thread_time()
-            result = evaluate(
-                function,
-                task.response_type,
-                lambda source=work.source: read_source(source, self._max_source_bytes),  # type: ignore[misc]
-                work.request,
-            )
+            result = run(function, task.response_type, work)
             cpu_seconds, wall_seconds = time.thread_time() - cpu, time.monotonic() - wall
             if isinstance(result, ItemError):
                 yield Outcome(work.key, None, result, cpu_seconds, wall_seconds)
             else:
                 yield Outcome(work.key, result, None, cpu_seconds, wall_seconds)
+
+    def _on_bytes(
+        self, function: Callable[[Any, Req], Res], response_type: type[Res], work: Work[Key, Req]
+    ) -> Res | ItemError:
+        return evaluate(function, response_type, lambda: read_source(work.source, self._max_source_bytes), work.request)
+
+    def _on_file(
+        self, function: Callable[[Any, Req], Res], response_type: type[Res], work: Work[Key, Req]
+    ) -> Res | ItemError:
+        try:
+            source = work.source
+            if isinstance(source, bytes):
+                check_size(len(source), self._max_source_bytes)
+                return evaluate(function, response_type, lambda: io.BytesIO(source), work.request)
+            fd, n_bytes = open_source(source, self._max_source_bytes)
+            try:
+                result = evaluate(function, response_type, lambda: file_over(fd), work.request)
+                check_unchanged(fd, n_bytes)
+                return result
+            finally:
+                os.close(fd)
+        except ItemError as error:
+            return error

@@ -27,6 +27,7 @@ class Hello(msgspec.Struct, frozen=True):
     response_type: str
     memory_bytes: int
     max_reply_bytes: int
+    takes_file: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
@@ -11,6 +12,7 @@ from media_assets.errors import ErrorCode, ItemError
 
 # O_NONBLOCK: a FIFO without a writer would otherwise hang the opener; it changes nothing for regular files
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_BUFFER_BYTES = 1 << 18
 _OWN_CODES = {
     errno.ELOOP: ErrorCode.SYMLINK_REFUSED,
     errno.ENXIO: ErrorCode.NOT_A_REGULAR_FILE,  # a socket, or a device without a driver
@@ -71,6 +73,20 @@ def read_exactly(fd: int, n_bytes: int) -> bytes:
             f"expected {n_bytes} bytes, got {came}: the file changed while it was read",
         )
     return data
+
+
+def file_over(fd: int) -> io.BufferedReader:
+    """An open file from its beginning, read as it is needed. Closing it leaves the descriptor open."""
+    os.lseek(fd, 0, os.SEEK_SET)
+    return io.BufferedReader(io.FileIO(fd, closefd=False), _BUFFER_BYTES)
+
+
+def check_unchanged(fd: int, n_bytes: int) -> None:
+    """Raise `ItemError(STORAGE_FAILED)` for a file that became shorter or longer since it was opened."""
+    if (now := os.fstat(fd).st_size) != n_bytes:
+        raise ItemError(
+            ErrorCode.STORAGE_FAILED, f"expected {n_bytes} bytes, got {now}: the file changed while it was read"
+        )
 
 
 def read_source(source: bytes | Path, max_bytes: int) -> bytes:

@@ -29,13 +29,17 @@ class Task(Generic[Req, Res]):
     twice on the same item, says "this item is bad" by raising `ItemError`, and must not rely on earlier
     calls. Both types are module-level `msgspec.Struct` classes, because a worker process finds them by import
     path too.
+
+    With `takes_file` the signature is `(file: io.BufferedIOBase, request: Req) -> Res`: an item that is too large
+    to be held is read as a function needs it, from its beginning, seekable, and without a name.
     """
 
     function: str
     request_type: type[Req]
     response_type: type[Res]
+    takes_file: bool = False
 
-    def load(self) -> Callable[[bytes, Req], Res]:
+    def load(self) -> Callable[[Any, Req], Res]:
         """The function itself, imported into this process.
 
         Raises:

@@ -8,6 +8,7 @@ starting, timing, killing and replacing workers (`worker_process.py`, `process_p
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import sys
@@ -21,7 +22,7 @@ from media_assets.engine.confinement import confine, die_with_parent, limit_cpu
 from media_assets.engine.evaluate import evaluate, memory_error, printable
 from media_assets.engine.imports import resolve
 from media_assets.engine.protocol import HEADER, NO_RESPONSE, Assignment, Hello, Ready, Reply, frame_head
-from media_assets.engine.sources import read_exactly
+from media_assets.engine.sources import check_unchanged, file_over, read_exactly
 from media_assets.errors import ErrorCode, ItemError
 
 _encoder = msgspec.msgpack.Encoder()
@@ -63,7 +64,8 @@ class _Server:
     def __init__(self, channel: Channel, hello: Hello) -> None:
         self._channel = channel
         self._max_reply_bytes = hello.max_reply_bytes
-        self._function: Callable[[bytes, Any], Any] = resolve(hello.function)
+        self._function: Callable[[Any, Any], Any] = resolve(hello.function)
+        self._takes_file = hello.takes_file
         self._requests = msgspec.msgpack.Decoder(resolve(hello.request_type))
         self._response_type: type[msgspec.Struct] = resolve(hello.response_type)
         self._assignments = msgspec.msgpack.Decoder(Assignment)
@@ -87,7 +89,17 @@ class _Server:
                 return read_exactly(fd, assignment.n_source_bytes)
             return self._channel.receive_raw(assignment.n_source_bytes)
 
-        return evaluate(self._function, self._response_type, read, self._requests.decode(assignment.request))
+        def open_file() -> io.BufferedIOBase:
+            return io.BytesIO(read()) if fd is None else file_over(fd)
+
+        source = open_file if self._takes_file else read
+        result = evaluate(self._function, self._response_type, source, self._requests.decode(assignment.request))
+        if self._takes_file and fd is not None:
+            try:
+                check_unchanged(fd, assignment.n_source_bytes)
+            except ItemError as error:
+                return error
+        return result
 
     def _encoded(self, assignment: Assignment, result: msgspec.Struct | ItemError) -> bytes:
         if not isinstance(result, ItemError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import io
 import os
 import resource
 import signal
@@ -46,6 +47,19 @@ class Other(msgspec.Struct, frozen=True):
 def behave(data: bytes, request: Ask) -> Answer:
     """Do what the request names."""
     return _BEHAVIOURS[request.behaviour](data, request.argument)
+
+
+def behave_on_file(file: io.BufferedIOBase, request: Ask) -> Answer:
+    """Look at a file without reading all of it; `request.argument` is a path to shorten meanwhile."""
+    if request.behaviour == "ends":
+        head = file.read(3)
+        n_bytes = file.seek(0, os.SEEK_END)
+        file.seek(-min(3, n_bytes), os.SEEK_END)
+        return Answer((head + file.read()).hex(), n_bytes, raw=head)
+    if request.behaviour == "shorten":
+        os.truncate(request.argument, 1)
+        return Answer("")
+    return behave(file.read(), request)
 
 
 def nothing(data: bytes, request: Ask) -> Answer:

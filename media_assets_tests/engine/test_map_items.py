@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from media_assets_tests.engine.processes import wait_until
 from media_assets_tests.engine.tasks_for_tests import Answer, Ask
 
 BEHAVE = Task("media_assets_tests.engine.tasks_for_tests:behave", Ask, Answer)
+ON_FILE = Task("media_assets_tests.engine.tasks_for_tests:behave_on_file", Ask, Answer, takes_file=True)
 LIMITS = WorkerLimits(memory_bytes=1 << 30, cpu_seconds=5, wall_seconds=20, max_source_bytes=30 << 20)
 
 
@@ -56,6 +58,49 @@ def test_works_answered_when_sources_are_bytes_and_paths(engine: Engine, tmp_pat
         for number, content in enumerate(contents)
         for kind in ("bytes", "path")
     }
+
+
+def test_a_file_is_read_as_it_is_needed(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(b"abc")
+    os.truncate(path, LIMITS.max_source_bytes)
+    works = [
+        *(Work((n, "path"), path, Ask("ends")) for n in range(3)),  # each from its beginning
+        Work("bytes", b"abc...xyz", Ask("ends")),
+        Work("empty", b"", Ask("ends")),
+        Work("whole", b"abc", Ask()),
+    ]
+    found = by_key(engine.map_items(ON_FILE, works))
+    from_path = Answer("616263000000", LIMITS.max_source_bytes, raw=b"abc")
+    assert [found[n, "path"] for n in range(3)] == [from_path] * 3
+    assert found["bytes"] == Answer(b"abcxyz".hex(), 9, raw=b"abc")
+    assert found["empty"] == Answer("")
+    assert found["whole"] == Answer(hashlib.sha256(b"abc").hexdigest(), 3, raw=b"abc")
+
+
+def test_errors_of_files_have_the_same_meaning_in_every_engine(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", LIMITS.max_source_bytes + 1)
+    works = [
+        Work("missing", tmp_path / "missing", Ask()),
+        Work("large", tmp_path / "large", Ask()),
+        Work("large bytes", bytes(LIMITS.max_source_bytes + 1), Ask()),
+        Work("bad", b"abc", Ask("refuse")),
+    ]
+    assert by_key(engine.map_items(ON_FILE, works)) == {
+        "missing": ErrorCode.STORAGE_FAILED,
+        "large": ErrorCode.TOO_MANY_BYTES,
+        "large bytes": ErrorCode.TOO_MANY_BYTES,
+        "bad": ErrorCode.CORRUPT,
+    }
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_believed(tmp_path: Path) -> None:
+    # in process: a worker could not change it
+    path = tmp_path / "changing"
+    path.write_bytes(b"abc")
+    (found,) = by_key(InProcessEngine().map_items(ON_FILE, [Work(1, path, Ask("shorten", str(path)))])).values()
+    assert found is ErrorCode.STORAGE_FAILED
 
 
 def test_errors_have_the_same_meaning_in_every_engine(engine: Engine, tmp_path: Path) -> None:

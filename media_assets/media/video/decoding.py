@@ -8,7 +8,7 @@ and reading packets instead of letting the decoder skip is what works for VP9 to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import av
@@ -79,29 +79,35 @@ def groups_of(index: PacketIndex, wanted: Sequence[int]) -> list[Group]:
     return groups
 
 
+def out_of_reach(groups: Sequence[Group], wanted: Collection[int]) -> Undecodable:
+    """The wanted pictures that no group holds."""
+    held = {pts for group in groups for pts in group.wanted}
+    return Undecodable({pts: "nothing before it can be decoded" for pts in wanted if pts not in held})
+
+
 def decode_pictures(
     container: InputContainer,
     stream: VideoStream,
-    index: PacketIndex,
-    wanted: Sequence[int],
+    groups: Sequence[Group],
     limits: VideoLimits,
     undecodable: Undecodable,
 ) -> Iterator[VideoFrame]:
-    """The wanted pictures, in the order in which they are shown. Nothing stands in for one that does not decode.
+    """The pictures wanted of some groups, in the order in which they are shown. Nothing stands in for one that does
+    not decode. Reading stops after the last group.
 
     A decoder that complains ends its group: what is built on damaged pictures is not to be trusted.
 
     Args:
-        wanted: times in ticks, of the index.
+        groups: as `groups_of` gives them, or some of these in that order.
         undecodable: is filled in while the pictures are consumed.
 
     Raises:
         ItemError: as `prepare`.
     """
     prepare(stream, limits)
-    groups = iter(groups_of(index, wanted))
-    group = next(groups, None)
-    missing = set(wanted)
+    missing = {pts for group in groups for pts in group.wanted}
+    waiting = iter(groups)
+    group = next(waiting, None)
     number, is_broken = -1, False
     packets = container.demux(stream)
     while group is not None:
@@ -131,8 +137,7 @@ def decode_pictures(
                 undecodable.faults.setdefault(pts, "the decoder gave no picture for it")
             missing -= group.wanted
             stream.codec_context.flush_buffers()
-            group, is_broken = next(groups, None), False
-    undecodable.faults |= dict.fromkeys(missing, "nothing before it can be decoded")
+            group, is_broken = next(waiting, None), False
 
 
 def every_picture(

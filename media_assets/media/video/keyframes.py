@@ -16,10 +16,10 @@ from PIL import Image
 
 from media_assets.errors import ErrorCode, ItemError
 from media_assets.media.resize import Pixels
-from media_assets.media.video.decoding import Complaints, Undecodable, decode_pictures, every_picture
+from media_assets.media.video.decoding import Complaints, decode_pictures, every_picture, groups_of, out_of_reach
 from media_assets.media.video.opening import VideoFile, VideoLimits, opened, pictures_of, sniffed
 from media_assets.media.video.packets import PacketIndex, index_packets
-from media_assets.media.video.policies import Choice, Policy, choose, decodable, parse_policy, thinned
+from media_assets.media.video.policies import Choice, choose, decodable, parse_policy, thinned
 from media_assets.media.video.probe import sample_aspect
 from media_assets.media.video.shots import find_shots
 from media_assets.media.video.ticks import nanoseconds
@@ -106,15 +106,20 @@ def keyframes(file: VideoFile, request: KeyframeRequest, counts: KeyframeCounts 
                 ErrorCode.NO_VIDEO, f"Expected a video, got {mime} with {_sounds(container)} and no pictures."
             )
         index = index_packets(container, stream, request.limits)
+    choices = choose_keyframes(file, mime, index, request, counts)
+    yield from _kept(file, mime, index, choices, request, counts)
+
+
+def choose_keyframes(
+    file: VideoFile, mime: str, index: PacketIndex, request: KeyframeRequest, counts: KeyframeCounts
+) -> list[Choice]:
+    """The stills that the policy and the cap choose, by time. Decodes nothing, except for the policy `shots`.
+
+    Raises:
+        ItemError: CORRUPT: there is no picture to choose; and for `shots` those of `every_picture`.
+    """
     policy = parse_policy(request.policy)
     shots = _shots(file, mime, index, request.limits, counts) if policy.reason == "shots" else []
-    choices = _chosen(policy, index, shots, request, counts)
-    yield from _kept(file, mime, index, policy, choices, request, counts)
-
-
-def _chosen(
-    policy: Policy, index: PacketIndex, shots: list[tuple[int, int]], request: KeyframeRequest, counts: KeyframeCounts
-) -> list[Choice]:
     choices = _apart(choose(policy, index, shots), index)
     counts.n_before_first_key = len(index.shown) - len(decodable(index))
     counts.n_chosen = len(choices)
@@ -153,18 +158,18 @@ def _kept(
     file: VideoFile,
     mime: str,
     index: PacketIndex,
-    policy: Policy,
     choices: list[Choice],
     request: KeyframeRequest,
     counts: KeyframeCounts,
 ) -> Iterator[Keyframe]:
     shot_of = {choice.pts: choice.shot for choice in choices}
-    base, undecodable, last = index.time_base, Undecodable(), None
+    groups = groups_of(index, list(shot_of))
+    base, undecodable, last = index.time_base, out_of_reach(groups, shot_of), None
     with opened(file, mime) as container:
         stream = pictures_of(container)
         assert stream is not None, "it was there before"
         aspect = sample_aspect(stream)
-        for frame in decode_pictures(container, stream, index, list(shot_of), request.limits, undecodable):
+        for frame in decode_pictures(container, stream, groups, request.limits, undecodable):
             assert frame.pts is not None, "pictures are found by their time"
             picture = upright(frame, aspect, request.limits)
             if request.near_identical_levels is not None:
@@ -180,7 +185,7 @@ def _kept(
                 pts_ticks=frame.pts,
                 time_base=f"{base.numerator}/{base.denominator}",
                 frame_number=int(np.searchsorted(index.shown, frame.pts)),
-                reason=policy.reason,
+                reason=parse_policy(request.policy).reason,
                 shot=shot_of[frame.pts],
                 conversions=picture.conversions,
             )

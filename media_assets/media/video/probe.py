@@ -106,7 +106,16 @@ def probe_video(file: VideoFile, limits: VideoLimits | None = None, *, decode_al
         ItemError: EMPTY, UNKNOWN_FORMAT, UNSUPPORTED_FORMAT, NO_VIDEO (a sound file), TRUNCATED (no header is left),
             CORRUPT (also: not one picture decodes), TOO_MANY_PIXELS, TOO_MANY_FRAMES, DECODER_MEMORY, STORAGE_FAILED.
     """
-    limits = limits or VideoLimits()
+    probe, _ = examine(file, limits or VideoLimits(), decode_all=decode_all)
+    return probe
+
+
+def examine(file: VideoFile, limits: VideoLimits, *, decode_all: bool = False) -> tuple[VideoProbe, PacketIndex | None]:
+    """As `probe_video`, with the packets that it has seen; None where there are no pictures.
+
+    Raises:
+        ItemError: as `probe_video`.
+    """
     mime = sniffed(file)
     cut = cut_off(file, mime)
     try:
@@ -121,7 +130,7 @@ def probe_video(file: VideoFile, limits: VideoLimits | None = None, *, decode_al
         raise
     size_bytes, complaints = file.seek(0, 2), Complaints()
     if index is None:
-        return VideoProbe(mime, size_bytes, None, n_tracks, sounds, cut)
+        return VideoProbe(mime, size_bytes, None, n_tracks, sounds, cut), None
     with opened(file, mime) as container:
         stream = pictures_of(container)
         assert stream is not None, "it was there before"
@@ -129,7 +138,8 @@ def probe_video(file: VideoFile, limits: VideoLimits | None = None, *, decode_al
         if cut is None and tells_no_end(file, mime):
             cut = _cut_by_duration(container, index)
         pictures = _pictures(container, stream, index, limits, complaints, decode_all=decode_all)
-    return VideoProbe(mime, size_bytes, pictures, n_tracks, sounds, cut, complaints.n, complaints.first)
+    probe = VideoProbe(mime, size_bytes, pictures, n_tracks, sounds, cut, complaints.n, complaints.first)
+    return probe, index
 
 
 def require_whole(probe: VideoProbe) -> None:

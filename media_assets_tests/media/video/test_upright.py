@@ -146,8 +146,7 @@ def hdr_clip(transfer: int, level: int) -> bytes:
 
     return make_clip(
         n=1,
-        codec="libx265",
-        options={"x265-params": "log-level=error:pools=1:lossless=1"},
+        options=LOSSLESS,
         picture=lambda number: np.full((64, 64, 3), level, np.uint8),
         prepare=prepare,
         convert=convert,
@@ -182,8 +181,7 @@ def test_more_than_eight_bits_are_told() -> None:
     shown = still(
         make_clip(
             n=1,
-            codec="libx265",
-            options={"x265-params": "log-level=error:pools=1"},
+            options=LOSSLESS,
             picture=corners,
             pixel_format="yuv420p10le",
         )
