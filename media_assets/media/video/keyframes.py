@@ -23,7 +23,7 @@ from media_assets.media.video.policies import Choice, choose, decodable, parse_p
 from media_assets.media.video.probe import sample_aspect
 from media_assets.media.video.shots import find_shots
 from media_assets.media.video.ticks import nanoseconds
-from media_assets.media.video.upright import upright
+from media_assets.media.video.upright import Turns, upright
 
 _CELLS = 32
 
@@ -168,10 +168,10 @@ def _kept(
     with opened(file, mime) as container:
         stream = pictures_of(container)
         assert stream is not None, "it was there before"
-        aspect = sample_aspect(stream)
+        aspect, turns = sample_aspect(stream), Turns()
         for frame in decode_pictures(container, stream, groups, request.limits, undecodable):
             assert frame.pts is not None, "pictures are found by their time"
-            picture = upright(frame, aspect, request.limits)
+            picture = upright(frame, aspect, request.limits, turns)
             if request.near_identical_levels is not None:
                 cells = _cells(picture.pixels)
                 if last is not None and int(np.abs(cells - last).max()) <= request.near_identical_levels:

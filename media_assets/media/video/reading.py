@@ -25,7 +25,7 @@ from media_assets.media.video.packets import PacketIndex
 from media_assets.media.video.policies import Choice
 from media_assets.media.video.probe import VideoProbe, examine, require_whole, sample_aspect
 from media_assets.media.video.ticks import nanoseconds
-from media_assets.media.video.upright import upright
+from media_assets.media.video.upright import Turns, upright
 
 PART_BYTES = 192 << 20
 """Uncompressed pixels of a part: an answer, and the memory of a worker, hold it whatever the pictures show."""
@@ -134,10 +134,10 @@ def read_part(file: VideoFile, request: PartRequest) -> VideoPart:
     with opened(file, sniffed(file)) as container:
         stream = pictures_of(container)
         assert stream is not None, "the video was planned"
-        aspect = sample_aspect(stream)
+        aspect, turns = sample_aspect(stream), Turns()
         for frame in decode_pictures(container, stream, request.groups, request.limits, undecodable):
             assert frame.pts is not None, "pictures are found by their time"
-            picture = upright(frame, aspect, request.limits)
+            picture = upright(frame, aspect, request.limits, turns)
             height, width = picture.pixels.shape[:2]
             with decoding("encoding a still"):
                 png = encode_png(picture.pixels)

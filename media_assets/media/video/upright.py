@@ -33,8 +33,9 @@ _UNSTATED, _BT709, _BT601 = 2, 1, 5
 _TRANSFERS: dict[int, Transfer] = {16: "pq", 18: "hlg"}
 _SRGB_PRIMARIES = frozenset({1, 2, 4, 5, 6, 7})  # ITU-T H.273: those of sRGB, unstated, and old ones close to it
 
+Matrix = tuple[int, int, int, int]
 _Turn = Callable[[Pixels], Pixels]
-_TURNS: dict[tuple[int, int, int, int], _Turn] = {
+_TURNS: dict[Matrix, _Turn] = {
     (0, -1, 1, 0): lambda p: np.rot90(p, 1),
     (-1, 0, 0, -1): lambda p: np.rot90(p, 2),
     (0, 1, -1, 0): lambda p: np.rot90(p, 3),
@@ -58,10 +59,28 @@ class UprightPicture(msgspec.Struct):
     conversions: tuple[str, ...]
 
 
-def upright(frame: VideoFrame, sample_aspect: Fraction | None, limits: VideoLimits) -> UprightPicture:
+class Turns:
+    """The display matrices of one track, each asked for once.
+
+    Asking a frame for its side data ties it into a cycle of references, which keeps its pixels until Python's collector
+    comes by: some hundred pictures later. Its rotation, which is free, says when to ask.
+    """
+
+    def __init__(self) -> None:
+        self._matrices: dict[int, Matrix] = {}
+
+    def of(self, frame: VideoFrame) -> Matrix:
+        """As `display_matrix`."""
+        if (rotation := frame.rotation) not in self._matrices:
+            self._matrices[rotation] = display_matrix(frame)
+        return self._matrices[rotation]
+
+
+def upright(frame: VideoFrame, sample_aspect: Fraction | None, limits: VideoLimits, turns: Turns) -> UprightPicture:
     """The picture as it is meant to be seen.
 
     Args:
+        turns: of the frame's track.
         sample_aspect: width by height of one pixel; None: square. The shorter side of a pixel is stretched, so that no
             picture gets smaller.
 
@@ -82,7 +101,7 @@ def upright(frame: VideoFrame, sample_aspect: Fraction | None, limits: VideoLimi
             threads=1,
         ).to_ndarray()
     pixels = tone_mapped(converted.astype(np.uint16), hdr) if hdr else converted.astype(np.uint8)
-    matrix = display_matrix(frame)
+    matrix = turns.of(frame)
     turn = _TURNS.get(matrix)
     turned = pixels if turn is None else turn(pixels)
     depth = max((component.bits for component in frame.format.components), default=8)
@@ -111,7 +130,7 @@ def hdr_transfer(frame: VideoFrame) -> Transfer | None:
     return _TRANSFERS.get(frame.color_trc)
 
 
-def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
+def display_matrix(frame: VideoFrame) -> Matrix:
     """The signs of the four numbers of the display matrix that turn and mirror; (1, 0, 0, 1): as it is.
 
     All zeros where the picture would be turned by anything but quarters.

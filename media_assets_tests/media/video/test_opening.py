@@ -49,6 +49,13 @@ def test_a_playlist_is_no_video_even_for_a_demuxer_that_is_told_so(tmp_path: Pat
                 assert not container.streams
 
 
+def test_no_other_demuxer_is_tried() -> None:
+    for name, mime in (("vp9", "video/mp4"), ("h264", "video/webm"), ("h264-flv", "video/mp2t")):
+        with pytest.raises(ItemError), opened(io.BytesIO(clip(name)), mime) as container:  # noqa: PT012
+            assert not container.streams, "an empty transport stream is no error"
+            raise ItemError(ErrorCode.CORRUPT, "nothing in it")
+
+
 def test_the_name_of_a_file_means_nothing(tmp_path: Path) -> None:
     path = tmp_path / "list.m3u8"
     path.write_bytes(clip("h264"))
@@ -72,9 +79,10 @@ def test_a_disk_that_fails_is_not_the_bytes_fault() -> None:
                 raise OSError(5, "Input/output error")
             return super().read(min(n_bytes or 0, 500))
 
-    with pytest.raises(ItemError, match="could not be read") as caught:
-        probe_video(Failing(clip("h264")))
-    assert caught.value.code is ErrorCode.STORAGE_FAILED
+    for use in (probe_video, lambda file: list(keyframes(file, KeyframeRequest("codec")))):
+        with pytest.raises(ItemError, match="could not be read") as caught:
+            use(Failing(clip("h264")))
+        assert caught.value.code is ErrorCode.STORAGE_FAILED
 
 
 def test_files_are_opened_in_one_place() -> None:

@@ -20,6 +20,7 @@ def test_nothing_is_lost_where_a_float_would_lose() -> None:
     # 30 days at 90 kHz; in a float of seconds the last digits are gone
     ticks = 30 * 24 * 3600 * 90_000 + 1
     assert nanoseconds(ticks, Fraction(1, 90_000)) == 2_592_000_000_011_111
+    assert nanoseconds(10**12 + 7, Fraction(1, 90_000)) == 11_111_111_111_188_889
     assert nanoseconds(1, Fraction(1001, 30_000)) == 33_366_667
     assert nanoseconds(1, Fraction(1, 2_000_000_000)) == 1  # halves go up
 
