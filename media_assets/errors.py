@@ -67,7 +67,7 @@ class ErrorCode(StrEnum):
     # judging the bytes
     EMPTY = "empty"
     UNKNOWN_FORMAT = "unknown_format"  # no magic that we know
-    UNSUPPORTED_FORMAT = "unsupported_format"  # known, and not a still picture we open (SVG, playlist, video, HTML)
+    UNSUPPORTED_FORMAT = "unsupported_format"  # known, and not opened here (SVG, playlist, sound, HTML)
     NO_VIDEO = "no_video"  # a video was expected, and there are no pictures in it: sound alone, or a cover
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_MANY_FRAMES = "too_many_frames"  # frames, or frames x canvas

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from media_assets.cli import main
+from media_assets_tests.media.video.clips import clip
 
 Run = Callable[..., Any]
 
@@ -48,6 +49,30 @@ def test_a_catalog_is_planned_once_and_its_changes_are_told(run: Run, tmp_path: 
     (found,) = run("query", select)["rows"]
     assert (found["kind"], found["split_hint"], found["attribution"]) == ("video", "test", '"Clip 0"')
     assert [label["name"] for label in found["labels"]] == ["real", "indoor"]
+
+
+def test_videos_are_taken_in_by_confined_workers(run: Run, tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    for name, data in {"a.mp4": clip("h264"), "b.webm": clip("vp9"), "c.ts": clip("open-h264-ts")}.items():
+        (media / name).write_bytes(data)
+    (media / "cut.mp4").write_bytes(clip("h264")[:-200])
+    (tmp_path / "secret.mp4").write_bytes(clip("h264"))
+    catalog = tmp_path / "clips.csv"
+    paths = ["a.mp4", "b.webm", "c.ts", "cut.mp4", f"file://{tmp_path}/secret.mp4"]
+    catalog.write_text("path,licence\n" + "".join(f"{path},CC0\n" for path in paths))
+    run("plan", "videos", str(catalog), "--media", str(media))
+    run("materialize")
+    select = "SELECT item_key, status, error_code FROM ingest.item_status WHERE stage = 'raw.media'"
+    assert {row["item_key"]: row["error_code"] or row["status"] for row in run("query", select)["rows"]} == {
+        "a.mp4": "accepted",
+        "b.webm": "accepted",
+        "c.ts": "accepted",
+        "cut.mp4": "truncated",
+        f"file://{tmp_path}/secret.mp4": "url_refused",
+    }
+    rows = run("query", "SELECT kind, licence, n_frames FROM raw.media")["rows"]
+    assert rows == [{"kind": "video", "licence": "CC0", "n_frames": 24}] * 3
 
 
 def test_a_published_list_needs_its_place(run: Run, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from media_assets.ingest.inbox.bucket import list_bucket
 from media_assets.ingest.inbox.folder import list_folder
 from media_assets.lake.fitness import Verdict, examine
 from media_assets.media.still import StillRequest
-from media_assets.stages.reading import READ_STILL
+from media_assets.stages.reading import READ_ITEM
 
 _PROBED = (
     "dagster",
@@ -105,7 +105,7 @@ def _sandbox(settings: Settings) -> Verdict:
     Image.fromarray(np.full((8, 8, 3), 127, np.uint8)).save(buffer, "PNG")
     work = Work("probe", buffer.getvalue(), StillRequest(specs=settings.specs()))
     engine = settings.engine()
-    with closing(engine.map_items(READ_STILL, [work])) as outcomes:
+    with closing(engine.map_items(READ_ITEM, [work])) as outcomes:
         (outcome,) = list(outcomes)
     detail = type(engine).__name__ if outcome.error is None else str(outcome.error)
     return Verdict(
@@ -114,6 +114,7 @@ def _sandbox(settings: Settings) -> Verdict:
 
 
 def _formats() -> Verdict:
+    import av
     from PIL import features
 
     try:
@@ -123,7 +124,7 @@ def _formats() -> Verdict:
     else:
         heic = f"HEIC by libheif {pillow_heif.libheif_version()}"
     missing = [name for name in ("webp", "avif", "jpg", "zlib", "libtiff") if not features.check(name)]
-    detail = f"JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF by Pillow; {heic}"
+    detail = f"JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF by Pillow; {heic}; video by FFmpeg {av.ffmpeg_version_info}"
     if missing:
         detail = f"Pillow lacks {', '.join(missing)}"
     return Verdict("formats can be decoded", not missing, detail, "Install Pillow from its wheel.")

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Protocol
 
 from media_assets.errors import ErrorCode, ItemError
+
+_HASH_BYTES = 1 << 20
+
+
+class SeekableFile(Protocol):
+    """What is asked of a file here."""
+
+    def read(self, n_bytes: int, /) -> bytes:
+        """At most so many bytes from here; none at the end."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to an offset; where that is."""
 
 
 def media_id(data: bytes) -> str:
@@ -22,6 +35,25 @@ def require_same(data: bytes, expected: str | None) -> None:
         raise ItemError(
             ErrorCode.BLOB_DAMAGED,
             f"Expected kept bytes with the SHA-256 {expected}, got {len(data)} bytes with {found}.",
+        )
+
+
+def require_same_file(file: SeekableFile, expected: str) -> None:
+    """As `require_same`, without holding the file; leaves it at its beginning.
+
+    Raises:
+        ItemError: BLOB_DAMAGED.
+    """
+    found, n_bytes = hashlib.sha256(), 0
+    file.seek(0)
+    while data := file.read(_HASH_BYTES):
+        found.update(data)
+        n_bytes += len(data)
+    file.seek(0)
+    if found.hexdigest() != expected:
+        raise ItemError(
+            ErrorCode.BLOB_DAMAGED,
+            f"Expected kept bytes with the SHA-256 {expected}, got {n_bytes} bytes with {found.hexdigest()}.",
         )
 
 

@@ -104,6 +104,9 @@ class Assembly:
 
     def _frames(self, rows: StageRows, write: StatusWriter) -> None:
         for reading in self._read_now(rows):
+            if reading.video is not None and reading.error is None:
+                rows.statuses.append(write.done(reading.key, Status.FILTERED, 0, None, _A_VIDEO))
+                continue
             if (error := _read_error(reading, reading.frame is None)) is not None:
                 rows.statuses.append(write.failed(reading.key, error, reading.media_id))
                 continue
@@ -156,6 +159,9 @@ def outdated_by(stages: Sequence[StageRows], past: Past) -> tuple[Stage, ...]:
 
 
 _GOOD = frozenset({Status.ACCEPTED, Status.CONVERTED, Status.DUPLICATE})
+
+
+_A_VIDEO = "A video: it is no still picture, and its keyframes are not made yet."
 
 
 def _read_error(reading: Reading, is_missing: bool) -> ItemError | None:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -27,6 +26,7 @@ from media_assets.ingest.planned_folders import planned_folder
 from media_assets.lake.journal import FetchJournal, JournalEntry
 from media_assets.lake.location import LakeLocation
 from media_assets.media.identity import media_id as hash_of
+from media_assets.media.item import ItemRead
 from media_assets.media.still import StillRead, StillRequest
 from media_assets.stages.intake import Entry, Intake
 from media_assets.stages.outage import OutageGuard
@@ -34,7 +34,7 @@ from media_assets.stages.rows import Reading, frame_id_of
 from media_assets.stages.stage import RAW, TENSORS, Stage
 from media_assets.stages.workbench import ReadOptions, Workbench
 
-READ_STILL = Task("media_assets.media.still:read_still", StillRequest, StillRead)
+READ_ITEM = Task("media_assets.media.item:read_item", StillRequest, ItemRead, takes_file=True)
 READ_FRAME = Task("media_assets.media.still:read_frame", StillRequest, StillRead)
 
 _log = logging.getLogger(__name__)
@@ -76,9 +76,8 @@ class BatchReader:
         self.bench.progress(self.intake.batch_id, len(self.intake.to_read), len(self.intake.to_read))
 
     def _pass(self, works: Generator[Work[Reading, StillRequest], None, None]) -> Iterator[Reading]:
-        task = READ_FRAME if self.first is TENSORS else READ_STILL
         # Both are closed when this ends early: the engine ends its workers, and `works` ends the downloads.
-        with closing(works), closing(self.bench.engine.map_items(task, works)) as outcomes:
+        with closing(works), closing(self._outcomes(works)) as outcomes:
             for outcome in outcomes:
                 finished = self._finished(outcome)
                 done = [*([] if finished is None else [finished]), *self._set_aside()]
@@ -86,6 +85,13 @@ class BatchReader:
                 self.bench.progress(self.intake.batch_id, self._n_done, len(self.intake.to_read))
                 yield from done
         yield from self._set_aside()
+
+    def _outcomes(
+        self, works: Iterable[Work[Reading, StillRequest]]
+    ) -> Generator[Outcome[Reading, ItemRead] | Outcome[Reading, StillRead], None, None]:
+        if self.first is TENSORS:
+            return self.bench.engine.map_items(READ_FRAME, works)
+        return self.bench.engine.map_items(READ_ITEM, works)
 
     def _works(self) -> Generator[Work[Reading, StillRequest], None, None]:
         """What the workers open, pulled as they become free."""
@@ -193,9 +199,9 @@ class BatchReader:
             done.append(self._aside.get())
         return done
 
-    def _finished(self, outcome: Outcome[Any, StillRead]) -> Reading | None:
+    def _finished(self, outcome: Outcome[Reading, ItemRead] | Outcome[Reading, StillRead]) -> Reading | None:
         """The item's reading; None where it has to be fetched again first."""
-        reading: Reading = outcome.key
+        reading = outcome.key
         self.decode_cpu_seconds += outcome.cpu_seconds
         error = outcome.error
         if error is not None and error.code is ErrorCode.BLOB_DAMAGED:
@@ -210,6 +216,11 @@ class BatchReader:
                 self.outage.note(error)
             return reading
         read = outcome.response
+        if isinstance(read, ItemRead):
+            if read.still is None:
+                reading.video = read.video
+                return reading
+            read = read.still
         reading.probe, reading.thumbnail = read.probe, read.thumbnail
         try:
             self._keep_frame(reading, read)
@@ -272,6 +283,7 @@ def _not_fetched(entry: Entry, error: ItemError) -> ItemError:
 def _like(reading: Reading, leader: Reading) -> Reading:
     """The reading of an item whose bytes were read for another item of the batch."""
     reading.error, reading.probe, reading.frame = leader.error, leader.probe, leader.frame
+    reading.video = leader.video
     reading.thumbnail = leader.thumbnail
     reading.frame_blob, reading.frame_id = leader.frame_blob, leader.frame_id
     return reading

@@ -16,6 +16,7 @@ from media_assets.lake.delta import Provenance
 from media_assets.media.identity import frame_id
 from media_assets.media.still import FrameRead, StillProbe
 from media_assets.media.tensors import TensorSpec
+from media_assets.media.video.probe import VideoProbe
 from media_assets.stages.intake import Entry, Past
 from media_assets.stages.stage import Stage
 from media_assets.tables.columns import Kind, Status
@@ -32,7 +33,8 @@ class Reading:
     size_bytes: int = 0
     fetched_at: datetime | None = None
     error: ItemError | None = None
-    probe: StillProbe | None = None
+    probe: StillProbe | None = None  # of a still
+    video: VideoProbe | None = None  # of a video
     frame: FrameRead | None = None  # without its data
     frame_blob: str | None = None
     frame_id: str | None = None
@@ -67,15 +69,41 @@ def settle_duplicates(media: Iterable[tuple[int, str, str]]) -> dict[str, str]:
 
 def raw_row(reading: Reading) -> Row:
     """The `raw/media` row of an accepted item."""
-    item, probe = reading.entry.item, reading.probe
-    assert probe is not None, "an accepted item was probed"
+    item = reading.entry.item
     return {
         "batch_id": item["batch_id"],
         "item_key": item["item_key"],
         "media_id": reading.media_id,
+        **(_still_facts(reading.probe) if reading.video is None else _video_facts(reading.video)),
+        "size_bytes": reading.size_bytes,
+        "source": item["source"],
+        "uri": place_of(item["uri"]),
+        "licence": item["licence"],
+        "attribution": item["attribution"],
+        "fetched_at": reading.fetched_at,
+    }
+
+
+def _video_facts(probe: VideoProbe) -> Row:
+    pictures = probe.pictures
+    assert pictures is not None, "an accepted video shows something"
+    return {
+        "kind": Kind.VIDEO.value,
+        "mime": probe.mime,
+        "width_px": pictures.width_px,
+        "height_px": pictures.height_px,
+        "n_frames": pictures.n_frames,
+        "bit_depth": pictures.bit_depth,
+        "colour_mode": pictures.pixel_format,
+        "duration_ns": pictures.duration_ns,
+    }
+
+
+def _still_facts(probe: StillProbe | None) -> Row:
+    assert probe is not None, "an accepted item was probed"
+    return {
         "kind": Kind.IMAGE.value,
         "mime": probe.mime,
-        "size_bytes": reading.size_bytes,
         "width_px": probe.width_px,
         "height_px": probe.height_px,
         "n_frames": probe.n_frames,
@@ -88,11 +116,6 @@ def raw_row(reading: Reading) -> Row:
         "software": probe.software,
         "has_c2pa": probe.has_c2pa,
         "has_location": probe.has_location,
-        "source": item["source"],
-        "uri": place_of(item["uri"]),
-        "licence": item["licence"],
-        "attribution": item["attribution"],
-        "fetched_at": reading.fetched_at,
     }
 
 

@@ -20,8 +20,8 @@ class Stage:
         return self.contract.name
 
 
-# 2: damaged pixels of PNGs and missing strips of TIFFs are refused; 3: no queries of URLs in raw/media
-RAW = Stage(RAW_MEDIA, code_version="3")
+# 2: damaged pixels of PNGs and missing strips of TIFFs are refused; 3: no queries of URLs in raw/media; 4: videos
+RAW = Stage(RAW_MEDIA, code_version="4")
 FRAMES = Stage(FRAMES_IMAGES, code_version="1")
 TENSORS = Stage(TENSORS_IMAGES, code_version="1")
 

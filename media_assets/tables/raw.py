@@ -22,9 +22,11 @@ class MediaModel(pa.DataFrameModel):
     size_bytes: pl.Int64 = column("Size of the file, bytes", ge=1)
     width_px: pl.Int64 = column("Stored width, before turning, pixels", nullable=True, ge=1)
     height_px: pl.Int64 = column("Stored height, before turning, pixels", nullable=True, ge=1)
-    n_frames: pl.Int64 = column("Pictures in the file; more than 1: animation or pages", nullable=True, ge=1)
+    n_frames: pl.Int64 = column("Pictures in the file; more than 1: animation, pages, or a video", nullable=True, ge=1)
     bit_depth: pl.Int64 = column("Bits per channel", nullable=True, ge=1, le=64)
-    colour_mode: str = column("Channels as stored: RGB, L, CMYK, RGBA, ...", nullable=True)
+    colour_mode: str = column(
+        "Channels as stored: RGB, L, CMYK, RGBA, ...; the pixel format of a video: yuv420p, ...", nullable=True
+    )
     exif_orientation: pl.Int64 = column("EXIF orientation 1..8; null: none stated", nullable=True, ge=1, le=8)
     duration_ns: pl.Int64 = column("Length of a video or sound, nanoseconds", nullable=True, ge=0)
     captured_at: str = column(

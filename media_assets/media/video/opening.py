@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import av
 import msgspec
@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from media_assets.errors import ErrorCode, ItemError
 from media_assets.media.boundary import decoding
+from media_assets.media.identity import SeekableFile
 from media_assets.media.sniff import HEAD_BYTES, sniff
 
 DEMUXERS = {
@@ -32,17 +33,14 @@ DEMUXERS = {
 }
 """MIME type by magic to the demuxer that reads it. Playlists, scripts and whatever names other files have none."""
 
+VIDEO_MIMES = frozenset(mime for mime in DEMUXERS if mime.startswith("video/"))
+"""The videos that are taken in."""
+
 _BUFFER_BYTES = 1 << 18
 
 
-class VideoFile(Protocol):
-    """What is asked of a file: a regular one opened in binary mode, or `io.BytesIO`. Never read as a whole."""
-
-    def read(self, n_bytes: int, /) -> bytes:
-        """At most so many bytes from here; none at the end."""
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Go to an offset; where that is."""
+VideoFile = SeekableFile
+"""A regular file opened in binary mode, or `io.BytesIO`. Never read as a whole."""
 
 
 class VideoLimits(msgspec.Struct, frozen=True):

@@ -8,7 +8,6 @@ says.
 
 from __future__ import annotations
 
-import hashlib
 from fractions import Fraction
 
 import msgspec
@@ -17,7 +16,7 @@ import numpy as np
 from media_assets.errors import ErrorCode, ItemError
 from media_assets.media.boundary import decoding
 from media_assets.media.containers.png import encode_png
-from media_assets.media.identity import frame_id
+from media_assets.media.identity import frame_id, require_same_file
 from media_assets.media.video.decoding import Group, Undecodable, decode_pictures, groups_of, out_of_reach
 from media_assets.media.video.keyframes import KeyframeCounts, KeyframeRequest, choose_keyframes, keyframes
 from media_assets.media.video.opening import VideoFile, VideoLimits, opened, pictures_of, sniffed
@@ -29,8 +28,6 @@ from media_assets.media.video.upright import Turns, upright
 
 PART_BYTES = 192 << 20
 """Uncompressed pixels of a part: an answer, and the memory of a worker, hold it whatever the pictures show."""
-
-_HASH_BYTES = 1 << 20
 
 
 class VideoRequest(msgspec.Struct, frozen=True):
@@ -101,7 +98,7 @@ def plan_video(file: VideoFile, request: VideoRequest) -> VideoPlan:
         ItemError: BLOB_DAMAGED; TRUNCATED: it was cut off; NO_VIDEO; CORRUPT; and those of `probe_video`.
     """
     if request.expected_sha256 is not None:
-        _require_same(file, request.expected_sha256)
+        require_same_file(file, request.expected_sha256)
     wanted, counts = request.keyframes, KeyframeCounts()
     probe, index = examine(file, wanted.limits)
     require_whole(probe)
@@ -161,17 +158,3 @@ def _parts(choices: list[Choice], index: PacketIndex, n_stills: int, limits: Vid
         groups = groups_of(index, wanted)
         parts.append(PartRequest(tuple(groups), limits, tuple(out_of_reach(groups, wanted).faults)))
     return parts
-
-
-def _require_same(file: VideoFile, expected: str) -> None:
-    """As `identity.require_same`, without holding the file."""
-    found, n_bytes = hashlib.sha256(), 0
-    file.seek(0)
-    while data := file.read(_HASH_BYTES):
-        found.update(data)
-        n_bytes += len(data)
-    if found.hexdigest() != expected:
-        raise ItemError(
-            ErrorCode.BLOB_DAMAGED,
-            f"Expected kept bytes with the SHA-256 {expected}, got {n_bytes} bytes with {found.hexdigest()}.",
-        )

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from media_assets.media.video.packets import PacketIndex
@@ -105,6 +105,7 @@ def test_what_precedes_the_first_key_picture_is_never_chosen() -> None:
 
 
 @given(st.integers(1, 300), st.integers(1, 40))
+@example(10, 3)
 def test_thinning_keeps_the_ends(n: int, n_most: int) -> None:
     choices = [Choice(pts) for pts in range(n)]
     kept = thinned(choices, n_most)
