@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -23,6 +25,7 @@ from media_assets.media.video.reading import (
     plan_video,
     read_part,
 )
+from media_assets_tests.hostile.mutations import mutated
 from media_assets_tests.media.video.clips import clip, make_clip, number_in, numbered
 
 PLAN = Task("media_assets.media.video.reading:plan_video", VideoRequest, VideoPlan, takes_file=True)
@@ -140,3 +143,27 @@ def test_kept_bytes_that_changed_are_refused() -> None:
     with pytest.raises(ItemError) as caught:
         plan_video(io.BytesIO(data), VideoRequest(expected_sha256="a" * 64))
     assert caught.value.code is ErrorCode.BLOB_DAMAGED
+
+
+def test_damaged_files_meet_a_verdict_and_no_worker_is_lost() -> None:
+    noise = random.Random(20261127)
+    whole = [clip(name) for name in (*NAMES, "h264-flv", "h264-mkv", "mpeg4-avi", "sound")]
+    policies = ("uniform:5", "codec", "every:0.1", "shots")
+    works = [
+        Work(number, mutated(noise.choice(whole), (), noise), VideoRequest(KeyframeRequest(policies[number % 4])))
+        for number in range(240)
+    ]
+    engine = ProcessPoolEngine(2, WorkerLimits(cpu_seconds=10, wall_seconds=30))
+    fates = Counter("ok" if o.error is None else o.error.code for o in engine.map_items(PLAN, works))
+    assert fates.total() == 240
+    assert fates.keys() <= {
+        "ok",
+        ErrorCode.TRUNCATED,
+        ErrorCode.CORRUPT,
+        ErrorCode.NO_VIDEO,
+        ErrorCode.UNKNOWN_FORMAT,
+        ErrorCode.UNSUPPORTED_FORMAT,
+        ErrorCode.TOO_MANY_PIXELS,
+        ErrorCode.DECODER_MEMORY,  # what a header asks for
+    }
+    assert min(fates["ok"], fates[ErrorCode.TRUNCATED], fates[ErrorCode.CORRUPT]) >= 10
