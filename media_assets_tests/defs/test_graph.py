@@ -20,7 +20,7 @@ from media_assets_tests.shelf import Shelf
 SPECS = {
     # key: (upstream, group, partitioned, kinds, code version, automated)
     "ingest/manifest": ((), "ingest", True, {"deltalake"}, None, False),
-    "raw/media": (("ingest/manifest",), "raw", True, {"deltalake", "image"}, "3", True),
+    "raw/media": (("ingest/manifest",), "raw", True, {"deltalake", "image"}, "4", True),
     "frames/images": (("raw/media",), "frames", True, {"deltalake", "image"}, "1", True),
     "tensors/images": (("frames/images",), "tensors", True, {"deltalake", "numpy"}, "1", True),
     "tensors/histograms": (("tensors/images",), "tensors", False, {"deltalake", "polars"}, "1", True),

@@ -92,6 +92,7 @@ def keyframes(file: VideoFile, request: KeyframeRequest, counts: KeyframeCounts 
     front of the cut: `probe_video` says whether it was.
 
     Args:
+        file: is read while the stills are consumed, and is to be left alone until then.
         counts: is filled in while the stills are consumed.
 
     Raises:
