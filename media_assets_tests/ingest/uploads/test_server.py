@@ -354,18 +354,19 @@ def test_what_came_before_a_connection_broke_is_kept(site: UploadSite) -> None:
     assert data in site.landed().values()
 
 
-def test_an_upload_that_was_cut_before_its_name_was_told_leaves_nothing(site: UploadSite) -> None:
+def test_an_upload_that_was_cut_before_its_name_was_told_leaves_nothing(tmp_path: Path) -> None:
     head = (
         f"POST /files HTTP/1.1\nHost: x\nAuthorization: Bearer {SMALL}\nTus-Resumable: 1.0.0\nUpload-Length: 900\n"
         f"Content-Type: {OFFSETS}\nContent-Length: 900\n\n"
     )
-    for _ in range(4):  # its quota is three files a day
-        connection = site.raw(head, b"x" * 500)
-        wait_until("it has begun", lambda: len(site.endpoint.resumable.locks) == 1)
-        connection.close()
-        wait_until("it is over", lambda: len(site.endpoint.resumable.locks) == 0)
-    wait_until("it is gone", lambda: site.parts() == [])
-    assert site.ask("PUT", "/upload/x", body=b"y" * 900, secret=SMALL).status == 201
+    with running(tmp_path, LIMITS) as site:
+        for _ in range(4):  # its quota is three files a day
+            connection = site.raw(head, b"x" * 500)
+            wait_until("it has begun", lambda: len(site.endpoint.resumable.locks) == 1)
+            connection.close()
+            wait_until("it is over", lambda: len(site.endpoint.resumable.locks) == 0)
+        wait_until("it is gone", lambda: site.parts() == [])
+        assert site.ask("PUT", "/upload/x", body=b"y" * 900, secret=SMALL).status == 201
 
 
 def test_a_plain_file_that_is_cut_leaves_nothing(tmp_path: Path) -> None:
