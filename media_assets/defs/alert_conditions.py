@@ -1,4 +1,4 @@
-"""What is wrong although no event says so: batches that nobody is at work on, sources whose items fail, a damaged lake.
+"""What is wrong although no event says so: idle batches, sources whose items fail, a damaged lake, failing sensors.
 
 Looked for every five minutes, since it reads the statuses of the whole lake. Not here: what events say
 (`alert_events.py`).
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorType, TickStatus
 
 from media_assets.defs.backoff import Budget
 from media_assets.defs.failed_batches import batches_failed_by
@@ -26,7 +27,10 @@ from media_assets.stages.done import done_batches
 from media_assets.stages.stage import IMAGE_STAGES
 
 EVERY_SECONDS = 300.0
+_OWN_SENSOR = "alerts"
+_FAILED_TICKS = 3  # in a row
 _MOST_EXPLAINED = 20
+_MOST_JUDGED = 500  # batches that may only wait for their retry: each is a look into the runs
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
@@ -44,6 +48,7 @@ def take_conditions(
     instance: dg.DagsterInstance, lake: Lake, ledger: Ledger, bounds: Bounds, ui_url: str, now: float
 ) -> None:
     """Note in the ledger what is wrong now, and what is so no more."""
+    ledger.replace(Kind.SENSOR, list(_failing_sensors(instance, ui_url, now)), now)
     try:
         with store_errors_told("the lake"):
             stuck = list(_stuck_batches(instance, lake, bounds, ui_url, now))
@@ -74,9 +79,10 @@ def _stuck_batches(
     for run in instance.get_runs(dg.RunsFilter(statuses=_ENDED, updated_after=before)):
         free -= set(batches_of(run, registered))
     old = {batch_id: at for batch_id, at in planned_at(lake, free).items() if at <= before}
-    left = (batch_id for batch_id in registered if batch_id in old)
-    stuck = (batch_id for batch_id in left if not _is_retried_later(instance, batch_id, registered, bounds, before))
-    for number, batch_id in enumerate(stuck):
+    left = [batch_id for batch_id in registered if batch_id in old]
+    judged = left[:_MOST_JUDGED]
+    waiting = {each for each in judged if _is_retried_later(instance, each, registered, bounds, before)}
+    for number, batch_id in enumerate(batch_id for batch_id in left if batch_id not in waiting):
         what, link = f"planned {old[batch_id]:%Y-%m-%d %H:%M} UTC, not done, and nothing is at work on it", ""
         if number < _MOST_EXPLAINED:
             what, link = _last_run(instance, batch_id, what, ui_url)
@@ -118,7 +124,26 @@ def _high_rates(lake: Lake, bounds: Bounds, now: float) -> Iterator[Trouble]:
             yield _trouble(Kind.RATE, rate.source, "", what, now)
 
 
-def _trouble(kind: Kind, source: str, member: str, what: str, now: float, link: str = "") -> Trouble:
+def _failing_sensors(instance: dg.DagsterInstance, ui_url: str, now: float) -> Iterator[Trouble]:
+    """Sensors whose last ticks all failed: an inbox that cannot be listed, say. That of the alerts is none: it fails
+    where a destination does not take its message.
+    """
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR) if instance.schedule_storage else ()
+    for state in states:
+        if state.instigator_name == _OWN_SENSOR or not state.is_running:
+            continue
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_FAILED_TICKS + 1)
+        ended = [tick for tick in ticks if tick.status is not TickStatus.STARTED][:_FAILED_TICKS]
+        if len(ended) < _FAILED_TICKS or any(tick.status is not TickStatus.FAILURE for tick in ended):
+            continue
+        error = ended[0].error
+        told = (error.cause or error).message.strip() if error is not None else "without a word"
+        link = f"{ui_url.rstrip('/')}/automation" if ui_url else ""
+        what = f"its last {_FAILED_TICKS} ticks failed: {safe_text(told, shown)}"
+        yield _trouble(Kind.SENSOR, "", "", what, now, link, state.instigator_name)
+
+
+def _trouble(kind: Kind, source: str, member: str, what: str, now: float, link: str = "", subject: str = "") -> Trouble:
     return Trouble(
-        kind=kind, subject="", source=source, member=member, severity=Severity.ERROR, what=what, at=now, link=link
+        kind=kind, subject=subject, source=source, member=member, severity=Severity.ERROR, what=what, at=now, link=link
     )

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 
 import dagster as dg
 import msgspec
 from dagster._core.storage.event_log import SqlEventLogStorage
 
+from media_assets.defs.failed_batches import FailedBatch
 from media_assets.defs.live_runs import RANGE_START, batches_of
 from media_assets.ingest.fetch.redaction import shown
 from media_assets.ops.alerts.safe_text import safe_text
@@ -30,7 +32,6 @@ _TYPES = (
     dg.DagsterEventType.PIPELINE_SUCCESS,
 )
 _OVERLAP = 200
-_MOST_EXPLAINED = 50  # failed runs of one look whose own events are opened
 _MOST_FACTS = 5
 
 
@@ -85,7 +86,7 @@ class EventReader:
     ledger: Ledger
     ui_url: str = ""
     _runs: dict[str, dg.DagsterRun | None] = field(default_factory=dict)
-    _n_explained: int = 0
+    _told_of_batches: dict[str, set[dg.AssetCheckKey]] = field(default_factory=dict)
 
     @cached_property
     def _batches(self) -> list[str]:
@@ -134,10 +135,13 @@ class EventReader:
         run = self._runs.get(run_id)
         if run is None or RANGE_START not in run.tags:
             return False
-        history = self.instance.event_log_storage.get_asset_check_execution_history(
-            check.asset_check_key, limit=100, cursor=None
-        )
-        return any(record.run_id == run_id and record.partition for record in history)
+        if run_id not in self._told_of_batches:
+            kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+            found = self.instance.get_records_for_run(run_id, of_type=kind).records
+            events = [record.event_log_entry.dagster_event for record in found]
+            said = [event.asset_check_evaluation_data for event in events if event is not None]
+            self._told_of_batches[run_id] = {each.asset_check_key for each in said if each.partition}
+        return check.asset_check_key in self._told_of_batches[run_id]
 
     def _take_run(self, run_id: str, at: float, failure: str | None) -> None:
         run = self._runs.get(run_id)
@@ -160,6 +164,7 @@ class EventReader:
                     severity=Severity.WARNING,
                     what=_safe(errors.get(member, told)),
                     at=at,
+                    next_step=_replay_of(run, member),
                     link=self._link(f"runs/{run_id}"),
                 )
             )
@@ -168,9 +173,6 @@ class EventReader:
 
     def _explained(self, run_id: str, failure: str) -> tuple[Mapping[str, str], str]:
         """Why a run failed: batch → its error, as far as the run says so, and the error of the whole."""
-        self._n_explained += 1
-        if self._n_explained > _MOST_EXPLAINED:
-            return {}, failure
         records = self.instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=5).records
         for event in (record.event_log_entry.dagster_event for record in records):
             if event is None or not event.is_step_failure:
@@ -203,6 +205,12 @@ def _members(run: dg.DagsterRun, batch_ids: list[str]) -> Iterator[tuple[str, st
         yield from (("", source_of(batch_id), batch_id) for batch_id in batch_ids)
     elif not run.tags.get(RANGE_START):  # a range whose batches are gone concerns nobody
         yield _label(run), "", ""
+
+
+def _replay_of(run: dg.DagsterRun, batch_id: str) -> str:
+    """What makes a failed replay again: its batch is done, so that materializing it would do nothing."""
+    failed = FailedBatch(batch_id, run, datetime.fromtimestamp(0, UTC), "", may_pass=True)
+    return failed.command if batch_id and failed.is_replay else ""
 
 
 def _label(run: dg.DagsterRun) -> str:

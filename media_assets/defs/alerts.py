@@ -93,8 +93,9 @@ def watch(
             settings.alert_window_hours,
             Budget(settings.batch_retries, settings.batch_retry_seconds),
         )
-        take_conditions(instance, settings.open_lake(), memory.desk.ledger, bounds, settings.ui_url, now)
         memory.looked_at = now
+        book.save()  # a look that is too long for a tick must not keep the next ones from telling what events say
+        take_conditions(instance, settings.open_lake(), memory.desk.ledger, bounds, settings.ui_url, now)
     book.save()
     pace = Pace(settings.alert_every_minutes * 60.0, settings.alert_messages_per_hour)
     return tell(memory.desk, destinations, pace, settings.alert_place(), now, send, book.save)

@@ -23,7 +23,10 @@ PER_BATCH = (
 ).with_label("batch_is_missing_and_ready")
 
 OVER_ALL_BATCHES = (
-    (_C.any_deps_updated() | _C.missing()).since_last_handled() & ~_C.in_progress() & ~_C.any_deps_in_progress()
+    # Missing again after a failed run it would be asked for without end: that is the retry sensor's.
+    (_C.any_deps_updated() | (_C.missing() & ~_C.execution_failed())).since_last_handled()
+    & ~_C.in_progress()
+    & ~_C.any_deps_in_progress()
 ).with_label("some_batch_was_updated")
 
 SENSOR = dg.AutomationConditionSensorDefinition(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 _GROWTH = 4
+_MOST_SECONDS, _MOST_DOUBLINGS = 365 * 24 * 3600, 15
 
 
 @dataclass(frozen=True)
@@ -19,4 +20,5 @@ class Budget:
         """When to try again after a failure that `n_retries` retries came before; None: never, it is spent."""
         if n_retries >= self.n_retries:
             return None
-        return failed_at + timedelta(seconds=self.first_seconds * _GROWTH**n_retries)
+        seconds = self.first_seconds * _GROWTH ** min(n_retries, _MOST_DOUBLINGS)
+        return failed_at + timedelta(seconds=min(seconds, _MOST_SECONDS))

@@ -25,6 +25,7 @@ RETRY_TAG = "media_assets/retry"
 _STEP = "read_images"
 _IMAGE_KEYS = frozenset(asset_key(stage.contract) for stage in IMAGE_STAGES)
 _MOST_RUNS_SHOWN = 2000
+_MOST_NEWER = 20  # runs of one batch that are looked at, from the newest
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,14 @@ class FailedBatch:
         return config
 
     @property
+    def is_replay(self) -> bool:
+        """Whether the run was to replay dead letters of the batch, which is done apart from them."""
+        return bool(self.config.get("retry_items"))
+
+    @property
     def command(self) -> str:
         """What runs it again."""
-        what = "dead-letters replay" if self.config.get("retry_items") else "materialize --failed"
+        what = "dead-letters replay" if self.is_replay else "materialize --failed"
         return f"media-assets {what} --batch {shlex.quote(self.batch_id)}"
 
 
@@ -114,12 +120,15 @@ def batches_failed_by(
 
 
 def is_superseded(instance: dg.DagsterInstance, record: dg.RunRecord, batch: FailedBatch) -> bool:
-    """Whether something else has the last word on a batch: a later run of it alone, or tables made since this began,
-    be it by another run or by this one before it failed over another batch.
+    """Whether something else has the last word on a batch: a later run of it alone that was to make the same tables,
+    or tables made since this began, be it by another run or by this one before it failed over another batch.
     """
-    newest = instance.get_run_records(dg.RunsFilter(tags={PARTITION: batch.batch_id}), limit=1)
-    if newest and newest[0].storage_id > record.storage_id:
-        return True
+    wanted = set(batch.selection)
+    for newer in instance.get_run_records(dg.RunsFilter(tags={PARTITION: batch.batch_id}), limit=_MOST_NEWER):
+        if newer.storage_id <= record.storage_id:
+            break
+        if wanted <= set(newer.dagster_run.asset_selection or wanted):
+            return True
     began = record.start_time or record.create_timestamp.timestamp()
     for key in batch.selection:
         made = instance.fetch_materializations(

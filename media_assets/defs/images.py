@@ -28,7 +28,7 @@ from media_assets.defs.home import claim_home_of
 from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.partitions import BATCHES, MANIFEST_KEY
 from media_assets.defs.resources import WorkbenchResource
-from media_assets.defs.retries import continued_runs, failure_of, retried_if_it_may_pass
+from media_assets.defs.retries import NotBegun, continued_runs, failure_of, retried_if_it_may_pass
 from media_assets.errors import BatchError, NotMaterialized, SetupError, TableDamaged
 from media_assets.lake.delta import Provenance
 from media_assets.lake.store_errors import store_errors_told
@@ -119,9 +119,9 @@ def read_images(
         note_process_of(context)
         claim_home_of(context.instance, workbench.settings().location())
         run = _BatchRun(context, config, workbench.options(), workbench.create(progress))
-        for batch_id in context.partition_keys:
+        for number, batch_id in enumerate(context.partition_keys):
             with store_errors_told(f"batch {batch_id}"):
-                run.read(batch_id)
+                run.read(batch_id, context.partition_keys[number + 1 :])
         yield from run.results()
 
 
@@ -145,8 +145,12 @@ class _BatchRun:
         self.is_range = len(self.context.partition_keys) > 1
         self.continued = continued_runs(self.context.instance, self.context.run)
 
-    def read(self, batch_id: str) -> None:
-        """Run the stages on one batch; a batch that an earlier attempt of this run finished is left alone."""
+    def read(self, batch_id: str, later: Sequence[str]) -> None:
+        """Run the stages on one batch; a batch that an earlier attempt of this run finished is left alone.
+
+        Args:
+            later: the batches that come after it, which are not begun where this one ends the run.
+        """
         if self.is_range and self._was_done(batch_id):
             self._repeat_metadata(batch_id)
             return
@@ -168,7 +172,8 @@ class _BatchRun:
             return
         except Exception as error:  # it would meet every batch, or nobody knows: the run ends here, and says where
             told = f"{batch_id}: {error if isinstance(error, SetupError) else repr(error)}"
-            raise failure_of(told, {batch_id: error}) from error
+            not_begun = {each: NotBegun(batch_id, error) for each in later}
+            raise failure_of(told, {**self.errors, batch_id: error, **not_begun}) from error
         self.reports[batch_id] = report
         self.findings[batch_id] = report.findings
         self.drift[batch_id] = look_for_drift(self.bench.lake, report, self._provenance())
@@ -197,7 +202,9 @@ class _BatchRun:
         retry = None
         if self.config.retry_items is not None:
             retry = RetryOnly(frozenset(self.config.retry_items.get(batch_id, [])))
-        share = 1.0 if self.config.accept_failures else self.defaults.outage_share
+        # What is replayed are dead letters already: that they fail again is no news of an outage.
+        is_accepted = self.config.accept_failures or retry is not None
+        share = 1.0 if is_accepted else self.defaults.outage_share
         return replace(self.defaults, refetch=self.config.refetch, retry_only=retry, outage_share=share)
 
     def _provenance(self) -> Provenance:

@@ -21,8 +21,18 @@ NEEDS_A_PERSON = "needs a person"
 _FROM_FAILURE = ("dagster/is_resume_retry", "dagster/is_asset_resume_retry")
 
 
+class NotBegun(Exception):
+    """A batch of a run that ended at another one; it waits for the same cure."""
+
+    def __init__(self, ended_at: str, error: Exception) -> None:
+        self.error = error
+        super().__init__(f"not begun: the run ended at {ended_at}")
+
+
 def may_pass(error: Exception) -> bool:
     """Whether the same attempt may succeed a little later without anybody changing anything."""
+    if isinstance(error, NotBegun):
+        error = error.error
     return not isinstance(error, ContractBroken | ReconciliationBroken | SetupError)
 
 

@@ -25,9 +25,11 @@ from media_assets.defs.live_runs import batches_in_progress
 from media_assets.defs.resources import WorkbenchResource
 from media_assets.lake.crash_points import crash_point
 from media_assets.stages.stage import IMAGE_STAGES
+from media_assets.tables import TENSORS_HISTOGRAMS, TENSORS_STATISTICS
 
 INTERVAL_SECONDS = 30
 RETRY_OF = "media_assets/retry_of"
+_MEASURED = (asset_key(TENSORS_HISTOGRAMS), asset_key(TENSORS_STATISTICS))
 _MOST_RUNS_READ = 500  # newly failed ones, a tick
 _MOST_BATCHES_WAITING = 20_000
 _MOST_LOOKED_AT = 200  # of those that are due, a tick
@@ -38,15 +40,18 @@ _LOOK_AGAIN_SECONDS = 60.0
 
 
 class Memory(msgspec.Struct):
-    """What the cursor holds: until when failed runs were read, and which batches wait until when for what run."""
+    """What the cursor holds: until when failed runs were read, by which budget, and which batches wait until when for
+    what run.
+    """
 
     read_until: float = 0.0
+    budget: tuple[int, int] = (0, 0)
     waiting: dict[str, tuple[str, float]] = msgspec.field(default_factory=dict)
 
 
 @dg.sensor(
     name="retry_failed_batches",
-    target=dg.AssetSelection.assets(*(asset_key(stage.contract) for stage in IMAGE_STAGES)),
+    target=dg.AssetSelection.assets(*(asset_key(stage.contract) for stage in IMAGE_STAGES), *_MEASURED),
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=INTERVAL_SECONDS,
     description="Fails runs whose process was killed, and requests batches again whose run failed for a cause that may "
@@ -59,16 +64,39 @@ def retry_failed_batches(
     settings, instance = workbench.settings(), context.instance
     bound_cores(instance)
     dead = fail_dead_runs(instance)
-    tick = _Tick(
-        instance, Budget(settings.batch_retries, settings.batch_retry_seconds), read_cursor(context.cursor, Memory)
-    )
+    budget = Budget(settings.batch_retries, settings.batch_retry_seconds)
+    memory = read_cursor(context.cursor, Memory)
+    if memory.budget != (
+        budget.n_retries,
+        budget.first_seconds,
+    ):  # another one: it is meant for what waits already, too
+        memory = Memory(budget=(budget.n_retries, budget.first_seconds))
+    tick = _Tick(instance, budget, memory)
     requests = tick.requests()
+    requests += statistics_again(instance, budget)
     crash_point("before retry cursor")
     context.update_cursor(cursor_of(tick.memory))
     if requests:
         return dg.SensorResult(run_requests=requests)
     told = f"{len(dead)} runs were killed. " if dead else ""
     return dg.SkipReason(f"{told}{len(tick.memory.waiting)} failed batches wait for their next run.")
+
+
+def statistics_again(instance: dg.DagsterInstance, budget: Budget) -> list[dg.RunRequest]:
+    """The run that measures all batches once more, where the last one failed, is due again and within its budget."""
+    entries = instance.get_asset_records([_MEASURED[-1]])
+    run_id = entries[0].asset_entry.last_run_id if entries else None
+    record = instance.get_run_record_by_id(run_id) if run_id else None
+    if record is None or record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+        return []
+    failed_at = datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
+    told = record.dagster_run.tags.get(RETRY_TAG, "0")
+    n_retries = int(told) if told.isdigit() else 0
+    due = budget.next_at(failed_at, n_retries)
+    if due is None or due.timestamp() > time.time():
+        return []
+    tags = {RETRY_TAG: str(n_retries + 1), RETRY_OF: record.dagster_run.run_id}
+    return [dg.RunRequest(run_key=f"statistics/{run_id}", asset_selection=list(_MEASURED), tags=tags)]
 
 
 def bound_cores(instance: dg.DagsterInstance) -> None:

@@ -30,15 +30,19 @@ INTERVAL_SECONDS = 60
 LETTERS_TAG = "media_assets/dead_letters"
 _MOST_ITEMS = 1000  # a run; the others follow when it is done
 _MOST_REQUESTED = 20  # runs, a tick
+_MOST_CANCELED = 5  # replays of the same letters, before they are left to whoever cancels them
 _SOON_SECONDS = 60.0
 _NEVER = 1e12
 
 
 class Memory(msgspec.Struct):
-    """What the cursor holds: for which version of the statuses the letters were looked through, and when one is due."""
+    """What the cursor holds: for which version of the statuses and by which budget the letters were looked through, and
+    when one is due.
+    """
 
     version: int = -1
     due: float = 0.0
+    budget: tuple[int, int] = (0, 0)
 
 
 @dg.sensor(
@@ -57,13 +61,14 @@ def retry_dead_letters(
     lake, budget = settings.open_lake(), Budget(settings.item_retries, settings.item_retry_seconds)
     memory, now = read_cursor(context.cursor, Memory), datetime.now(UTC)
     version = _version(lake)
-    if not budget.n_retries or (version == memory.version and now.timestamp() < memory.due):
+    asked = (budget.n_retries, budget.first_seconds)
+    if not budget.n_retries or ((version, asked) == (memory.version, memory.budget) and now.timestamp() < memory.due):
         return dg.SkipReason("No dead letter is due.")
     letters = list(waiting_letters(lake, budget))
     requests, is_all = _requests(context.instance, lake, letters, now)
     later = [letter.due for letter in letters if letter.due > now]
     next_due = min(later).timestamp() if later else _NEVER
-    cursor = Memory(version, next_due if is_all else now.timestamp() + _SOON_SECONDS)
+    cursor = Memory(version, next_due if is_all else now.timestamp() + _SOON_SECONDS, asked)
     context.update_cursor(cursor_of(cursor))
     if not requests:
         return dg.SkipReason(f"{len(letters)} dead letters wait for their next replay.")
@@ -76,6 +81,7 @@ class WaitingLetter:
 
     batch_id: str
     item_key: str
+    failed_at: datetime
     due: datetime
 
 
@@ -89,17 +95,17 @@ def waiting_letters(lake: Lake, budget: Budget) -> Iterator[WaitingLetter]:
         n_failures = row["n_failures"] or row["attempts"]  # written before there was a history
         due = budget.next_at(row["last_failed_at"], n_failures - 1)
         if due is not None:
-            yield WaitingLetter(row["batch_id"], row["item_key"], due)
+            yield WaitingLetter(row["batch_id"], row["item_key"], row["last_failed_at"], due)
 
 
 def _requests(
     instance: dg.DagsterInstance, lake: Lake, letters: Sequence[WaitingLetter], now: datetime
 ) -> tuple[list[dg.RunRequest], bool]:
     """Runs for what is due, and whether that is all of it."""
-    due: dict[str, list[str]] = {}
+    due: dict[str, list[WaitingLetter]] = {}
     for letter in letters:
         if letter.due <= now:
-            due.setdefault(letter.batch_id, []).append(letter.item_key)
+            due.setdefault(letter.batch_id, []).append(letter)
     if not due:
         return [], True
     taken, known = batches_in_progress(instance), set(instance.get_dynamic_partitions("batches"))
@@ -108,16 +114,31 @@ def _requests(
     for batch_id in sorted(due.keys() & known - taken.keys()):
         if len(requests) == _MOST_REQUESTED:
             return requests, False
-        request = _request(lake, batch_id, sorted(set(due[batch_id])))
-        if not instance.get_runs_count(dg.RunsFilter(tags={RUN_KEY: str(request.run_key)})):
-            requests.append(request)  # else it failed as a whole: that is the other sensor's
+        newest = max(letter.failed_at for letter in due[batch_id])  # a table that was made anew counts its turns anew
+        key = _free_key(instance, f"letters/{batch_id}/{lake.turn(ITEM_STATUS, batch_id)}/{newest:%Y%m%dT%H%M%S}")
+        if key is not None:
+            requests.append(_request(key, batch_id, sorted({letter.item_key for letter in due[batch_id]})))
     return requests, is_all
 
 
-def _request(lake: Lake, batch_id: str, items: list[str]) -> dg.RunRequest:
+def _free_key(instance: dg.DagsterInstance, wanted: str) -> str | None:
+    """The key of the next replay; None where the last one was made, or failed as a whole: that is the other sensor's.
+    One that somebody canceled is asked for again, under another key: Dagster makes one run of a key.
+    """
+    for number in range(_MOST_CANCELED):
+        key = f"{wanted}/{number}" if number else wanted
+        runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY: key}), limit=1)
+        if not runs:
+            return key
+        if runs[0].status is not dg.DagsterRunStatus.CANCELED:
+            return None
+    return None
+
+
+def _request(key: str, batch_id: str, items: list[str]) -> dg.RunRequest:
     config: dict[str, Any] = {"retry_items": {batch_id: items[:_MOST_ITEMS]}}
     return dg.RunRequest(
-        run_key=f"letters/{batch_id}/{lake.turn(ITEM_STATUS, batch_id)}",
+        run_key=key,
         partition_key=batch_id,
         run_config={"ops": {"read_images": {"config": config}}},
         tags={LETTERS_TAG: str(len(items[:_MOST_ITEMS]))},

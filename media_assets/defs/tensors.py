@@ -18,6 +18,7 @@ from media_assets.defs.dead_runs import note_process_of
 from media_assets.defs.descriptions import Metadata, asset_key, definition_metadata
 from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.resources import WorkbenchResource
+from media_assets.defs.retries import retried_if_it_may_pass
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.lake.store_errors import store_errors_told
 from media_assets.media.contact_sheet import as_markdown_image
@@ -59,15 +60,16 @@ def measure_tensors(context: dg.AssetExecutionContext, workbench: WorkbenchResou
     """Measure every channel of every TensorSpec whose normalization is known, over the batches that are done."""
     settings = workbench.settings()
     note_process_of(context)
-    with interrupted_runs_are_canceled(context), store_errors_told("tensors/histograms and tensors/statistics"):
+    told = store_errors_told("tensors/histograms and tensors/statistics")
+    with interrupted_runs_are_canceled(context), retried_if_it_may_pass(context), told:
         lake, normalizations = settings.open_lake(), {spec.name: (spec.mean, spec.std) for spec in settings.specs()}
         table = open_table(lake, include_unfinished=False)
         provenance = Provenance(context.run.run_id, HISTOGRAMS_CODE_VERSION)
         measured = update_histograms(table, normalizations, provenance)
         provenance = Provenance(context.run.run_id, measured_version(tensors_digest(table)))
         lake.overwrite(TENSORS_STATISTICS, measured.statistics, {}, provenance)
-    for told in _told(measured, table.left_out):
-        context.log.warning(f"Left out: {told}")
+    for left_out in _told(measured, table.left_out):
+        context.log.warning(f"Left out: {left_out}")
     yield _result(TENSORS_HISTOGRAMS, _counts_metadata(measured), measured.n_rows)
     yield _result(TENSORS_STATISTICS, _statistics_metadata(measured, table.left_out), measured.statistics.height)
 

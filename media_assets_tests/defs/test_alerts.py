@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,19 @@ from unittest import mock
 
 import dagster as dg
 import pytest
+from dagster._core.events import StepFailureData
+from dagster._core.execution.plan.objects import UserFailureData
+from dagster._core.remote_representation.handle import RepositoryHandle
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
 from dagster._core.test_utils import create_run_for_test
+from dagster._utils.error import SerializableErrorInfo
 
 from media_assets.defs import alert_events, resources
 from media_assets.defs import alerts as alerts_module
@@ -31,6 +43,7 @@ from media_assets.ingest.fetch.limits import FetchLimits
 from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.delta import Lake
 from media_assets.ops.alerts.telling import Outcome
+from media_assets.ops.alerts.troubles import Kind
 from media_assets.stages.stage import IMAGE_STAGES
 from media_assets.tables import ITEM_STATUS
 from media_assets_tests.lake.lakes import US, plan
@@ -63,6 +76,36 @@ def memory_instance() -> Iterator[dg.DagsterInstance]:
     """An instance in memory, which is quicker."""
     with dg.DagsterInstance.ephemeral() as opened:
         yield opened
+
+
+@dataclass
+class SensorTicks:
+    """A running sensor's past, as the daemon writes it."""
+
+    instance: dg.DagsterInstance
+    name: str
+
+    def __post_init__(self) -> None:
+        repository = RepositoryHandle.for_test(location_name="media_assets", repository_name="__repository__")
+        origin = repository.get_remote_origin().get_instigator_origin(self.name)
+        self.state = InstigatorState(
+            origin, InstigatorType.SENSOR, InstigatorStatus.DECLARED_IN_CODE, SensorInstigatorData()
+        )
+        self.instance.add_instigator_state(self.state)
+
+    def tick(self, status: TickStatus) -> None:
+        """One more tick, which ended so."""
+        error = SerializableErrorInfo("the inbox cannot be listed", [], None)
+        data = TickData(
+            self.state.instigator_origin_id,
+            self.name,
+            InstigatorType.SENSOR,
+            status,
+            time.time(),
+            error=error if status is TickStatus.FAILURE else None,
+            selector_id=self.state.selector_id,
+        )
+        self.instance.create_tick(data)
 
 
 def look(instance: dg.DagsterInstance, settings: Settings, later: float = 0.0) -> list[Outcome]:
@@ -284,6 +327,101 @@ def test_a_check_of_no_batch_and_a_run_of_no_batch_are_told(
     assert "[error] check sources_are_fresh of raw/media failed." in message["message"]
     assert "[warning] run of " in message["message"]
     assert "What: no space left" in message["message"]
+
+
+def test_a_run_over_batches_is_told_by_batch_however_many_runs_came_after_it(
+    memory_instance: dg.DagsterInstance, told: Settings, webhook: Webhook
+) -> None:
+    """Dagster evaluates a check of each batch, and once more the check of the whole run."""
+    instance = memory_instance
+    instance.add_dynamic_partitions("batches", ["a.0001", "a.0002"])
+    runs = []
+    for _ in range(3):
+        run = create_run_for_test(instance, tags={RANGE_START: "a.0001", RANGE_END: "a.0002"}, status=STARTED)
+        for batch_id in ("a.0001", "a.0002", None):
+            for check in ("few_items_failed", "failures_are_usual"):
+                evaluate(instance, False, batch_id, check=check, run_id=run.run_id)
+        runs.append(run)
+    for _ in range(120):
+        evaluate(instance, True, None)
+    tick(instance, told)
+    for check in ("few_items_failed", "failures_are_usual"):
+        for batch_id in ("a.0001", "a.0002"):
+            evaluate(instance, True, batch_id, check=check)
+    tick(instance, told)
+    assert {group.over_at is None for group in remembered(instance).desk.ledger.groups.values()} <= {False}
+
+
+def test_a_check_that_says_the_same_again_is_no_news(
+    memory_instance: dg.DagsterInstance, told: Settings, webhook: Webhook
+) -> None:
+    """That of a quiet source is evaluated every six hours; a reminder comes once a day."""
+    for hours in (0, 6, 12, 18):
+        evaluate(memory_instance, False, None, check="uploads_is_fresh")
+        look(memory_instance, told, hours * 3600.0)
+    assert len(webhook.seen) == 1
+    look(memory_instance, told, 25 * 3600.0)
+    assert len(webhook.seen) == 2
+
+
+def test_of_many_failed_runs_each_tells_of_its_own_batches_only(
+    memory_instance: dg.DagsterInstance, told: Settings, webhook: Webhook
+) -> None:
+    instance = memory_instance
+    names = [f"a.{number:04d}" for number in range(140)]
+    instance.add_dynamic_partitions("batches", names)
+    for number in range(0, 140, 2):
+        run = create_run_for_test(
+            instance, tags={RANGE_START: names[number], RANGE_END: names[number + 1]}, status=STARTED
+        )
+        instance.report_dagster_event(step_failure(names[number]), run.run_id)
+        instance.report_run_failed(run, "failed")
+    tick(instance, told)
+    (group,) = [g for g in remembered(instance).desk.ledger.groups.values() if g.kind is Kind.RUN]
+    assert set(group.open) == set(names[::2])
+
+
+def step_failure(batch_id: str) -> dg.DagsterEvent:
+    """The step of a run over several batches in which one of them failed."""
+    told = UserFailureData("RetryRequested", "1 of 2 batches failed", {batch_id: dg.MetadataValue.text("gone")})
+    data = StepFailureData(error=None, user_failure_data=told)
+    return dg.DagsterEvent(
+        dg.DagsterEventType.STEP_FAILURE.value, "job", step_key="read_images", event_specific_data=data
+    )
+
+
+def test_a_failed_replay_says_how_it_is_made_again(
+    memory_instance: dg.DagsterInstance, told: Settings, webhook: Webhook
+) -> None:
+    memory_instance.add_dynamic_partitions("batches", ["a.0001"])
+    run = create_run_for_test(
+        memory_instance,
+        tags={PARTITION: "a.0001"},
+        status=STARTED,
+        run_config={"ops": {"read_images": {"config": {"retry_items": {"a.0001": ["1.jpg"]}}}}},
+    )
+    memory_instance.report_run_failed(run, "gone")
+    tick(memory_instance, told)
+    (message,) = webhook.seen
+    assert "What to do: `media-assets dead-letters replay --batch a.0001`" in message["message"]
+
+
+def test_a_sensor_that_fails_again_and_again_is_told_until_it_does_not(
+    instance: dg.DagsterInstance, told: Settings, webhook: Webhook
+) -> None:
+    sensor = SensorTicks(instance, "inbox")
+    for _ in range(2):
+        sensor.tick(TickStatus.FAILURE)
+    look(instance, told)
+    assert webhook.seen == [], "it may pass"
+    sensor.tick(TickStatus.FAILURE)
+    look(instance, told, 400)
+    (message,) = webhook.seen
+    assert message["title"] == "ERROR: the sensor inbox fails"
+    assert "What: its last 3 ticks failed: the inbox cannot be listed" in message["message"]
+    sensor.tick(TickStatus.SKIPPED)
+    look(instance, told, 800)
+    assert webhook.seen[-1]["title"] == "OK again: the sensor inbox fails"
 
 
 def test_a_batch_that_nobody_is_at_work_on_is_stuck_until_it_is_done(

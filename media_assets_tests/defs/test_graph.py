@@ -7,7 +7,7 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
-from media_assets.defs import automation
+from media_assets.defs import automation, tensors
 from media_assets.defs.graph import build_defs
 from media_assets.defs.partitions import MANIFEST_KEY, PartitionRegistry
 from media_assets.defs.resources import Settings
@@ -157,6 +157,30 @@ def test_automation_measures_once_after_a_batch_and_never_because_it_measured(
     for _ in range(2):
         asked, cursor = requested(instance, settings, cursor)
         assert not asked & measured
+
+
+def test_automation_does_not_ask_for_failing_statistics_without_end(
+    instance: dg.DagsterInstance, settings: Settings, launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError("the disk is away")
+
+    monkeypatch.setattr(tensors, "open_table", fails)
+    settings.open_lake().ensure(TENSORS_IMAGES)
+    PartitionRegistry(instance).register("a.0001", 3, {})
+    made = dg.AssetMaterialization(dg.AssetKey(list(TENSORS_IMAGES.key)), partition="a.0001")
+    instance.report_runless_asset_event(made)
+    n_asked, cursor = 0, None
+    for _ in range(6):
+        asked, cursor = requested(instance, settings, cursor)
+        if ("tensors/statistics", "-") in asked:
+            n_asked += 1
+            assert not launcher.measure_statistics().success
+    assert n_asked == 1
+    PartitionRegistry(instance).register("a.0002", 3, {})
+    instance.report_runless_asset_event(made._replace(partition="a.0002"))
+    asked, cursor = requested(instance, settings, cursor)
+    assert ("tensors/statistics", "-") in asked, "another batch is another reason"
 
 
 def test_a_manifest_without_its_materialization_is_waited_for(instance: dg.DagsterInstance, settings: Settings) -> None:

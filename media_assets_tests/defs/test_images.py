@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -182,11 +182,11 @@ def test_the_retry_finishes_the_run_when_an_outage_passes(
     sound = images._BatchRun.read
     tried: list[str] = []
 
-    def read(self: images._BatchRun, batch_id: str) -> None:
+    def read(self: images._BatchRun, batch_id: str, later: Sequence[str]) -> None:
         tried.append(batch_id)
         if len(tried) > len(batch_ids):
             shelf.statuses = {}  # the source is back when the step is tried again
-        sound(self, batch_id)
+        sound(self, batch_id, later)
 
     monkeypatch.setattr(images._BatchRun, "read", read)
     (result,) = launcher.materialize(batch_ids)

@@ -6,10 +6,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
 
+from media_assets.defs import images, tensors
 from media_assets.defs.backoff import Budget
 from media_assets.defs.cursors import read_cursor
 from media_assets.defs.failed_batches import RETRY_TAG, failed_batches
@@ -19,7 +21,9 @@ from media_assets.defs.run_process import RunProcess
 from media_assets.defs.runs import Launcher
 from media_assets.stages import assemble
 from media_assets.stages.done import done_batches
+from media_assets.stages.report import BatchReport
 from media_assets.stages.stage import IMAGE_STAGES
+from media_assets.stages.workbench import Workbench
 from media_assets_tests.defs.sensor_ticks import Daemon
 from media_assets_tests.shelf import Shelf
 
@@ -92,6 +96,72 @@ def test_what_a_retry_mends_is_done_and_the_batch_is_no_longer_told(
     assert instance.get_run_by_id(retried).status is SUCCESS  # type: ignore[union-attr]
     assert done_batches(hasty.open_lake(), IMAGE_STAGES) == {first}
     assert (stuck(instance), daemon.tick()) == ({}, [])
+
+
+def test_statistics_that_failed_are_measured_again_within_the_budget(
+    launcher: Launcher, instance: dg.DagsterInstance, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError("the disk is away")
+
+    monkeypatch.setattr(tensors, "open_table", fails)
+    assert not launcher.measure_statistics().success
+    for number in (1, 2):
+        (request,) = daemon.tick()
+        assert (request.tags[RETRY_TAG], request.partition_key) == (str(number), None)
+        assert {key.path[-1] for key in request.asset_selection or ()} == {"histograms", "statistics"}
+        daemon.run(request)
+        assert daemon.run(request) is None, "a repeated tick"
+    assert daemon.tick() == [], "the budget is spent"
+
+
+def test_what_was_left_undone_by_a_run_that_ended_early_is_retried_batch_by_batch(
+    launcher: Launcher,
+    plan_four: Plan,
+    instance: dg.DagsterInstance,
+    shelf: Shelf,
+    daemon: Daemon,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch_ids = plan_four()
+    shelf.statuses = {f"0-{i}.jpg": 503 for i in range(3)}
+    sound = images.read_batch
+
+    def read(bench: Workbench, batch_id: str, *arguments: Any) -> BatchReport:
+        if batch_id == batch_ids[1]:
+            raise RuntimeError("a bug")
+        return sound(bench, batch_id, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "read_batch", read)
+        launcher.materialize(batch_ids)
+    assert stuck(instance) == dict.fromkeys(batch_ids, (0, True))
+    assert sorted(str(request.partition_key) for request in daemon.tick()) == batch_ids
+
+
+def test_a_later_run_of_one_table_does_not_hide_what_failed(
+    launcher: Launcher, plan_four: Plan, instance: dg.DagsterInstance, shelf: Shelf
+) -> None:
+    first = plan_four()[0]
+    shelf.is_down = True
+    launcher.materialize([first])
+    shelf.is_down = False
+    (result,) = launcher.materialize([first], stages=IMAGE_STAGES[:1])
+    assert result.success, result.error
+    assert stuck(instance) == {first: (0, True)}
+
+
+def test_a_raised_budget_is_meant_for_what_waits_already(
+    launcher: Launcher, plan_four: Plan, instance: dg.DagsterInstance, shelf: Shelf, hasty: Settings
+) -> None:
+    first, second = plan_four()[:2]
+    shelf.is_down = True
+    for batch_id in (first, second):
+        launcher.materialize([batch_id])
+    daemon = Daemon(instance, replace(hasty, batch_retries=0), retry_failed_batches)
+    assert daemon.tick() == daemon.tick() == []
+    raised = Daemon(instance, hasty, retry_failed_batches, daemon.cursor)
+    assert sorted(str(request.partition_key) for request in raised.tick()) == [first, second]
 
 
 def test_what_needs_a_person_is_left_to_one(

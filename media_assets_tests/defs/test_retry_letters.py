@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from media_assets.defs import retry_letters
 from media_assets.defs.cursors import read_cursor
@@ -63,6 +64,39 @@ def test_what_may_pass_is_replayed_within_its_budget_and_nothing_else_is_touched
     by = {failure["run_id"] for failure in told["0-1.jpg"]["failures"]} | {told["0-1.jpg"]["resolved_by"]}
     assert len(by) == 4
     assert daemon.tick() == []
+
+
+def test_letters_that_a_person_accepted_are_replayed_and_stay_letters(
+    launcher: Launcher, plan_four: Plan, settings: Settings, shelf: Shelf, daemon: Daemon, instance: dg.DagsterInstance
+) -> None:
+    first = plan_four()[0]
+    shelf.statuses = {f"0-{i}.jpg": 503 for i in range(3)}
+    assert launcher.materialize([first], accept_failures=True)[0].success
+    for n_attempts in (2, 3):
+        (run_id,) = daemon.tick_and_run()
+        assert instance.get_run_by_id(run_id).status is dg.DagsterRunStatus.SUCCESS  # type: ignore[union-attr]
+        assert set(fates(settings, first).values()) == {("failed", n_attempts)}
+    assert daemon.tick() == [], "the budget is spent"
+
+
+def test_a_replay_that_was_canceled_is_asked_for_again(
+    launcher: Launcher, plan_four: Plan, shelf: Shelf, daemon: Daemon, instance: dg.DagsterInstance
+) -> None:
+    first = plan_four()[0]
+    shelf.statuses = {"0-1.jpg": 503}
+    launcher.materialize([first])
+    (request,) = daemon.tick()
+    keys = {str(request.run_key)}
+    for _ in range(4):
+        tags = {"dagster/run_key": str(request.run_key), "dagster/partition": first}
+        create_run_for_test(instance, tags=tags, status=dg.DagsterRunStatus.CANCELED)
+        daemon.cursor = None  # a minute later
+        (request,) = daemon.tick()
+        keys.add(str(request.run_key))
+    assert len(keys) == 5
+    create_run_for_test(instance, tags={"dagster/run_key": str(request.run_key)}, status=dg.DagsterRunStatus.CANCELED)
+    daemon.cursor = None
+    assert daemon.tick() == [], "whoever cancels them all is heard"
 
 
 def test_letters_wait_longer_and_longer_and_ticks_in_between_read_nothing(

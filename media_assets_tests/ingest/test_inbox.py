@@ -117,7 +117,7 @@ class TestFolder:
         assert isinstance(row, RejectedRow)
         assert "4096 characters, got 5009" in row.message
 
-    def test_a_folder_that_cannot_be_read_does_not_hide_the_others(
+    def test_a_folder_that_cannot_be_read_is_told_and_does_not_hide_the_others(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in ("a", "b", "c"):
@@ -131,7 +131,10 @@ class TestFolder:
             return scandir(path)
 
         monkeypatch.setattr(os, "scandir", refusing)
-        assert list(states(tmp_path)) == ["a/1.jpg", "c/1.jpg"]
+        assert list(states(tmp_path)) == ["a/1.jpg", "b/", "c/1.jpg"]
+        (told,) = [entry.planned() for entry in list_folder(tmp_path) if entry.path == b"b/"]
+        assert isinstance(told, RejectedRow)
+        assert "may not read" in told.message
 
     def test_an_inbox_that_is_a_file_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "inbox").write_bytes(b"")

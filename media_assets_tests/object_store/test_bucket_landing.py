@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,17 +22,23 @@ from media_assets.ingest.uploads.ledger import Ledger
 from media_assets.ingest.uploads.limits import UploadLimits
 from media_assets.ingest.uploads.parts import Parts
 from media_assets.ingest.uploads.receiver import Received, Receiver
-from media_assets.ingest.uploads.refusals import UploadCode, UploadRefused
+from media_assets.ingest.uploads.refusals import LandingUnsure, UploadCode, UploadRefused
+from media_assets.ingest.uploads.resumable import Resumable
 from media_assets.ingest.uploads.server import UploadPlaces
 from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.s3_options import S3Options
 from media_assets_tests.ingest.uploads.site import tokens
-from media_assets_tests.object_store.proxy import Proxy, proxy_before
+from media_assets_tests.object_store.proxy import Proxy, Request, proxy_before
 from media_assets_tests.object_store.stores import client as client_of
 
 LIMITS = UploadLimits(free_bytes=0)
 TOKEN = tokens()[0]
 CAT = b"a cat" * 60
+
+
+def down(request: Request) -> tuple[int, bytes]:
+    """What a store says that is down."""
+    return 500, b"<Error><Code>InternalError</Code></Error>"
 
 
 class Killed(BaseException):
@@ -61,22 +68,27 @@ async def receiving(root: BucketRoot, state: Path) -> AsyncIterator[Receiver]:
     """A receiver that has recovered, as a server begins."""
     landing = open_landing(root, state)
     ledger, parts = Ledger(state / "ledger"), Parts(state / "parts", 2)
+    receiver = Receiver(ledger, parts, landing, LIMITS, lambda: 1e9)
     try:
-        receiver = Receiver(ledger, parts, landing, LIMITS, lambda: 1e9)
         await receiver.recover()
         yield receiver
     finally:
+        receiver.close()
         parts.close()
         ledger.close()
 
 
-async def send(receiver: Receiver, data: bytes) -> Received:
+def body(data: bytes) -> Body:
     messages = iter([{"type": "http.request", "body": data, "more_body": True}, {"type": "http.request", "body": b""}])
 
     async def receive() -> dict[str, Any]:
         return next(messages)
 
-    return await receiver.receive_file(TOKEN, "cat.jpg", Body(receive, LIMITS), None, None)
+    return Body(receive, LIMITS)
+
+
+async def send(receiver: Receiver, data: bytes) -> Received:
+    return await receiver.receive_file(TOKEN, "cat.jpg", body(data), None, None)
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -122,7 +134,7 @@ def test_what_the_store_did_not_confirm_is_no_success_and_sent_again_is_there_on
 ) -> None:
     async def work() -> None:
         async with receiving(root, tmp_path) as receiver:
-            proxy.answer = lambda request: (500, b"<Error><Code>InternalError</Code></Error>")
+            proxy.answer = down
             with pytest.raises(UploadRefused) as refused:
                 await send(receiver, CAT)
             assert refused.value.code is UploadCode.STORAGE_FAILED
@@ -172,6 +184,134 @@ def test_a_kill_between_any_two_steps_loses_nothing_and_doubles_nothing(
     run(killed())
     run(after())
     assert len(objects(moto, root)) == 1
+
+
+def test_a_resumable_upload_is_not_finished_before_the_store_has_it(
+    moto: str, root: BucketRoot, proxy: Proxy, tmp_path: Path
+) -> None:
+    async def work() -> None:
+        async with receiving(root, tmp_path) as receiver:
+            resumable = Resumable(receiver)
+            upload = await resumable.begin(TOKEN, len(CAT), "cat.jpg")
+            proxy.answer = down
+            with pytest.raises(UploadRefused):
+                await resumable.append(TOKEN, upload.id, 0, body(CAT), None, None)
+            for ask in (resumable.look(TOKEN, upload.id), append_nothing(resumable, upload.id)):
+                with pytest.raises(UploadRefused) as refused:
+                    await ask
+                assert refused.value.code is UploadCode.STORAGE_FAILED
+            proxy.answer = lambda request: None
+            assert (await resumable.look(TOKEN, upload.id)).state == "finished"
+
+    run(work())
+    assert list(objects(moto, root).values()) == [CAT]
+
+
+async def append_nothing(resumable: Resumable, upload_id: str) -> None:
+    await resumable.append(TOKEN, upload_id, len(CAT), body(b""), None, None)
+
+
+def test_rivals_with_the_same_bytes_are_acknowledged_only_when_they_are_there(
+    moto: str, root: BucketRoot, proxy: Proxy, tmp_path: Path
+) -> None:
+    async def work() -> None:
+        async with receiving(root, tmp_path) as receiver:
+            proxy.answer = down
+            rivals = await asyncio.gather(*(send(receiver, CAT) for _ in range(8)), return_exceptions=True)
+            assert {type(each) for each in rivals} <= {UploadRefused, LandingUnsure}
+            proxy.answer = lambda request: None
+            received = await asyncio.gather(*(send(receiver, CAT) for _ in range(8)))
+            assert len({each.receipt.id for each in received}) == 1
+        assert list((tmp_path / "parts").iterdir()) == []
+
+    run(work())
+    assert list(objects(moto, root).values()) == [CAT]
+
+
+def test_what_was_not_confirmed_is_put_there_later_by_itself(
+    moto: str, root: BucketRoot, proxy: Proxy, tmp_path: Path
+) -> None:
+    async def work() -> None:
+        proxy.answer = down
+        async with receiving(root, tmp_path) as receiver:
+            with pytest.raises(UploadRefused):
+                await send(receiver, CAT)
+        async with receiving(root, tmp_path) as receiver:  # begins though the store is still down
+            await receiver.clean()
+            assert objects(moto, root) == {}
+            proxy.answer = lambda request: None
+            await receiver.clean()
+            assert list(objects(moto, root).values()) == [CAT]
+            assert (await send(receiver, CAT)).is_repeat
+
+    run(work())
+    assert list((tmp_path / "parts").iterdir()) == []
+
+
+def test_what_the_store_refuses_leaves_no_receipt_and_no_bytes(root: BucketRoot, proxy: Proxy, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with receiving(root, tmp_path) as receiver:
+            proxy.answer = lambda request: (403, b"<Error><Code>AccessDenied</Code></Error>")
+            with pytest.raises(UploadRefused):
+                await send(receiver, CAT)
+            assert await receiver.ledger.do(rows.receipts_under_way) == []
+            assert await receiver.ledger.do(lambda db: rows.used_on(db, "one", rows.day_of(1e9))) == rows.Use()
+            with pytest.raises(UploadRefused):
+                await receiver.probe()
+
+    run(work())
+    assert list((tmp_path / "parts").iterdir()) == []
+
+
+def test_what_lies_there_is_not_put_again_after_a_kill(
+    moto: str, root: BucketRoot, proxy: Proxy, tmp_path: Path
+) -> None:
+    """An encrypting store gives the same bytes another ETag each time they are put: another version of the item."""
+
+    def die(name: str) -> None:
+        if name == "after upload landed":
+            raise Killed
+
+    async def killed() -> None:
+        async with receiving(root, tmp_path) as receiver:
+            watch_crash_points(die)
+            with pytest.raises(Killed):
+                await send(receiver, CAT)
+            watch_crash_points()
+
+    async def after() -> None:
+        async with receiving(root, tmp_path) as receiver:
+            assert await receiver.ledger.do(rows.receipts_under_way) == []
+
+    run(killed())
+    (key,) = objects(moto, root)
+    (tmp_path / "parts" / key.rpartition("/")[2][:32]).write_bytes(CAT)  # killed before it was removed
+    run(after())
+    assert list((tmp_path / "parts").iterdir()) == []
+    assert sum(request.method == "PUT" for request in proxy.requests) == 1
+
+
+def test_a_store_that_hangs_holds_up_no_other_upload(root: BucketRoot, proxy: Proxy, tmp_path: Path) -> None:
+    is_back = threading.Event()
+
+    def hang(request: Request) -> tuple[int, bytes]:
+        is_back.wait(20)
+        return down(request)
+
+    async def work() -> None:
+        async with receiving(root, tmp_path) as receiver:
+            proxy.answer = hang
+            hung = [asyncio.create_task(send(receiver, CAT + bytes([number]))) for number in range(9)]
+            await asyncio.sleep(0.3)
+            async with asyncio.timeout(3):  # nothing of this asks the store
+                resumable = Resumable(receiver)
+                upload = await resumable.begin(TOKEN, len(CAT), "cat.jpg")
+                await resumable.append(TOKEN, upload.id, 0, body(CAT[:100]), None, None)
+                assert (await resumable.look(TOKEN, upload.id)).offset == 100
+            is_back.set()
+            assert all(isinstance(each, UploadRefused) for each in await asyncio.gather(*hung, return_exceptions=True))
+
+    run(work())
 
 
 def test_an_inbox_in_a_bucket_needs_a_folder_for_what_is_under_way(root: BucketRoot) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser
 
 from media_assets.demo.corpus import write_large_corpus
 from media_assets_tests.ops.alerts.webhook import Webhook
@@ -53,15 +54,22 @@ def dagster_dev(workplace: Workplace, webhook: Webhook) -> Iterator[DagsterDev]:
 
 
 @pytest.fixture(scope="session")
-def visitor(dagster_dev: DagsterDev) -> Iterator[Visitor]:
-    """A browser on the UI; the pop-up that greets a new instance has been clicked away."""
+def chromium() -> Iterator[Browser]:
+    """The one browser: Playwright cannot be begun a second time while it runs."""
     try:
-        with running_chromium() as browser, browser.new_context(viewport={"width": 1400, "height": 900}) as context:
-            visitor = Visitor(context, dagster_dev.url)
-            visitor.dismiss_greeting()
-            yield visitor
+        with running_chromium() as browser:
+            yield browser
     except Unavailable as reason:
         give_up(reason)
+
+
+@pytest.fixture(scope="session")
+def visitor(dagster_dev: DagsterDev, chromium: Browser) -> Iterator[Visitor]:
+    """A browser on the UI; the pop-up that greets a new instance has been clicked away."""
+    with chromium.new_context(viewport={"width": 1400, "height": 900}) as context:
+        visitor = Visitor(context, dagster_dev.url)
+        visitor.dismiss_greeting()
+        yield visitor
 
 
 @pytest.fixture(scope="session")

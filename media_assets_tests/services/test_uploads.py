@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 import requests
 from PIL import Image
-from playwright.sync_api import ConsoleMessage, Page, Route
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route
 
 from media_assets_tests.ingest.uploads.site import LIMITS, OFFSETS, SECRET, UploadSite, running
-from media_assets_tests.services.availability import Unavailable, give_up
-from media_assets_tests.services.browser import running_chromium
 from media_assets_tests.services.dagster_dev import HOST
 from media_assets_tests.services.upload_server import UploadServer
 
@@ -146,7 +144,7 @@ def site(tmp_path: Path) -> Iterator[UploadSite]:
 
 
 @pytest.fixture
-def page(site: UploadSite) -> Iterator[Page]:
+def page(site: UploadSite, chromium: Browser) -> Iterator[Page]:
     """The upload page in Chromium; whatever it complains of fails the test."""
     complaints: list[str] = []
 
@@ -154,19 +152,16 @@ def page(site: UploadSite) -> Iterator[Page]:
         if message.type == "error" and "Failed to load resource" not in message.text:
             complaints.append(message.text)
 
-    try:
-        with running_chromium() as browser, browser.new_context(viewport={"width": 760, "height": 620}) as context:
-            page = context.new_page()
-            page.on("console", complain)
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            hosts: set[str] = set()
-            page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
-            page.goto(site.url)
-            yield page
-            assert complaints == []
-            assert hosts == {f"{HOST}:{site.port}"}
-    except Unavailable as reason:
-        give_up(reason)
+    with chromium.new_context(viewport={"width": 760, "height": 620}) as context:
+        page = context.new_page()
+        page.on("console", complain)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        hosts: set[str] = set()
+        page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
+        page.goto(site.url)
+        yield page
+        assert complaints == []
+        assert hosts == {f"{HOST}:{site.port}"}
 
 
 def drop(page: Page, *files: tuple[str, int, int]) -> None:

@@ -60,7 +60,13 @@ def list_folder(
         path = prefix + entry.name
         try:
             if entry.is_dir(follow_symlinks=False):
-                stack.append((path + b"/", iter(_listing(entry.path))))
+                try:
+                    inside = _listing(entry.path)
+                except PermissionError:
+                    found = entry.stat(follow_symlinks=False)
+                    yield Landed(path + b"/", base_uri + quote_from_bytes(path), 0, file_version(found), "unreadable")
+                else:
+                    stack.append((path + b"/", iter(inside)))
             else:
                 yield _landed(path, base_uri, entry, settle_seconds, provisional_seconds, now)
         except OSError:

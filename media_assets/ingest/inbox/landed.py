@@ -16,9 +16,10 @@ from media_assets.tables.columns import Kind
 
 SOURCE = "uploads"
 
-State = Literal["whole", "in_writing", "refused"]
+State = Literal["whole", "in_writing", "refused", "unreadable"]
 """`whole`: nobody writes it any more, or what it is will be judged when it is opened. `in_writing`: to be looked at
-again. `refused`: its name says that it is no upload, and it has lain there for long."""
+again. `refused`: its name says that it is no upload, and it has lain there for long. `unreadable`: a folder that may
+not be listed."""
 
 _VERSION = re.compile(r"@([0-9a-f]{8})\Z")
 _MAX_ITEM_KEY = 4096  # characters, as the manifest's contract says
@@ -47,6 +48,12 @@ class Landed:
                 key[:_MAX_ITEM_KEY],
                 "expected the name of an upload, got a hidden or temporary name that has not been renamed for long; "
                 "rename it or take it away",
+            )
+        if self.state == "unreadable":
+            return RejectedRow(
+                key[:_MAX_ITEM_KEY],
+                "expected a folder that can be listed, got one that this user may not read: what lies in it is not "
+                "taken in; let this user read it, or take it away",
             )
         if len(key) > _MAX_ITEM_KEY:
             digest = blake2b(self.path, digest_size=16).hexdigest()

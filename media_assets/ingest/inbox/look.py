@@ -67,10 +67,12 @@ def look(
     Raises:
         SetupError: the inbox cannot be listed.
     """
-    digest, n_in_writing = _digest(listing())
-    if digest == memory.all_planned:
+    first = _Digest()
+    n_in_writing = sum(entry.state == "in_writing" for entry in first.of(listing()))
+    if first.hexdigest() == memory.all_planned:
         return Look(memory, None, n_in_writing, 0)
-    found = _found(listing(), planned_keys(lake, NAME), rules.max_batches * rules.batch_size)
+    seen = _Digest()  # of what is planned from: the listing before may have shown another state
+    found = _found(seen.of(listing()), planned_keys(lake, NAME), rules.max_batches * rules.batch_size)
     n_closed = n_to_close(found.n_new, memory.waiting_since, now, rules)
     plan = plan_batches(
         lake,
@@ -82,16 +84,24 @@ def look(
         provenance=provenance,
     )
     n_left = found.n_new - n_closed
-    return Look(memory_after(memory, n_left, n_closed, now, digest), plan, found.n_in_writing, n_left)
+    return Look(memory_after(memory, n_left, n_closed, now, seen.hexdigest()), plan, found.n_in_writing, n_left)
 
 
-def _digest(entries: Iterable[Landed]) -> tuple[str, int]:
-    """Of everything that decides what is planned: names, versions, states; and how many are still being written."""
-    digest, n_in_writing = blake2b(digest_size=16), 0
-    for entry in entries:
-        digest.update(f"{entry.state} {len(entry.path)} {entry.version} ".encode() + entry.path)
-        n_in_writing += entry.state == "in_writing"
-    return digest.hexdigest(), n_in_writing
+class _Digest:
+    """Of everything that decides what is planned: names, versions, states."""
+
+    def __init__(self) -> None:
+        self._hash = blake2b(digest_size=16)
+
+    def of(self, entries: Iterable[Landed]) -> Iterator[Landed]:
+        """Pass entries on, and take them in."""
+        for entry in entries:
+            self._hash.update(f"{entry.state} {len(entry.path)} {entry.version} ".encode() + entry.path)
+            yield entry
+
+    def hexdigest(self) -> str:
+        """Of all that passed."""
+        return self._hash.hexdigest()
 
 
 def _found(entries: Iterable[Landed], known: KnownKeys, n_wanted: int) -> _Found:

@@ -158,10 +158,9 @@ class Endpoint:
             upload = await self.resumable.begin(token, length, name)
             try:
                 progress = await self.resumable.append(token, upload.id, 0, body, announced, checksum)
-            except UploadRefused as refusal:
-                if refusal.code is not UploadCode.CUT_OFF:
-                    with suppress(UploadRefused):
-                        await self.resumable.end(token, upload.id)
+            except UploadRefused:
+                with suppress(UploadRefused):  # nobody was told its name
+                    await self.resumable.end(token, upload.id)
                 raise
         return _told(progress, 201, self._place_of(request))
 
@@ -211,6 +210,7 @@ class Endpoint:
 
     async def health(self, _: Request) -> Response:
         """200 while uploads can be acknowledged, else 503 with what is wrong."""
+        self.tokens.look()
         trouble = [self.tokens.trouble] if self.tokens.trouble else []
         try:
             self.receiver.parts.require_room(0, self.receiver.limits.free_bytes)
@@ -218,6 +218,11 @@ class Endpoint:
                 await self.receiver.ledger.do(lambda db: db.execute("select 1").fetchone())
         except (UploadRefused, OSError, TimeoutError) as error:
             trouble.append(str(error) or "the disk does not answer")
+        try:
+            async with asyncio.timeout(_HEALTH_SECONDS):
+                await self.receiver.probe()
+        except (UploadRefused, TimeoutError) as error:
+            trouble.append(str(error) or "the inbox does not answer")
         document = {"status": "unfit" if trouble else "ok", "in_flight": self.receiver.n_in_flight, "trouble": trouble}
         return JSONResponse(document, 503 if trouble else 200)
 

@@ -1,12 +1,12 @@
 """Whole uploads put below a prefix of a bucket, which the inbox sensor watches.
 
 An object appears whole or not at all, and is durable once the store has answered. Where no answer came it may be there
-all the same, or come to be; `LandingUnsure` says so, and the receiver keeps the key for the next attempt, so that the
-same bytes are put there again and not beside it.
+all the same, or come to be: `LandingUnsure` says so, and the part is kept for another attempt under the same key.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,10 +14,17 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
+from media_assets.errors import LakeUnfit
 from media_assets.ingest.fetch.buckets import BucketRoot
 from media_assets.ingest.uploads.refusals import LandingUnsure, UploadCode, UploadRefused
 from media_assets.lake.s3_storage import S3Storage
-from media_assets.lake.store_errors import store_code
+from media_assets.lake.store_errors import http_status, store_code
+
+_N_RETRIES, _SECONDS = 2, 20
+"""Of one request: somebody waits for the answer, and is told to come back."""
+
+_MAY_PASS = (408, 429)
+_PROBE = "health"  # a name that no upload gets
 
 
 class BucketLanding:
@@ -28,13 +35,18 @@ class BucketLanding:
 
     @cached_property
     def _store(self) -> ObjectStore:
-        return S3Storage(self.root.bucket, self.root.prefix.rstrip("/"), self.root.options).store()
+        asked = self.root.options
+        options = replace(
+            asked, n_retries=min(asked.n_retries, _N_RETRIES), timeout_seconds=min(asked.timeout_seconds, _SECONDS)
+        )
+        return S3Storage(self.root.bucket, self.root.prefix.rstrip("/"), options).store()
 
     def land(self, part: Path, path: str) -> None:
         """Put a part there as `path`, in several requests if it is large, and remove the part.
 
         Raises:
-            LandingUnsure: the store has not confirmed it.
+            LandingUnsure: the store has not answered, or failed.
+            UploadRefused: the store has refused it.
             OSError: the part could not be read.
         """
         with part.open("rb") as file:  # a part that cannot be read is the disk's fault, not the store's
@@ -43,12 +55,12 @@ class BucketLanding:
                 obstore.put(self._store, path, file)
             except (OSError, BaseError) as error:
                 failed = error
-        if failed is not None and not self._holds_after(failed, path):
+        if failed is not None and not self._is_there_all_the_same(failed, path):
             raise LandingUnsure(_told(failed))
         part.unlink(missing_ok=True)
 
-    def holds(self, path: str) -> bool:
-        """Whether an object lies there.
+    def confirm(self, path: str) -> bool:
+        """Whether an object lies there: it is durable, then.
 
         Raises:
             UploadRefused: the store does not say.
@@ -64,10 +76,21 @@ class BucketLanding:
             raise UploadRefused(UploadCode.STORAGE_FAILED, _told(failed))
         return True
 
-    def _holds_after(self, error: Exception, path: str) -> bool:
-        """A reply may be lost when the object is there; one that was refused is not."""
+    def probe(self) -> None:
+        """Whether the store answers to this identity."""
+        self.confirm(_PROBE)
+
+    def _is_there_all_the_same(self, error: Exception, path: str) -> bool:
+        """A reply may be lost when the object is there; what was refused is not there.
+
+        Raises:
+            UploadRefused: the store has refused it.
+        """
+        status = http_status(error)
+        if isinstance(error, LakeUnfit) or (status is not None and 400 <= status < 500 and status not in _MAY_PASS):
+            raise UploadRefused(UploadCode.STORAGE_FAILED, _told(error))
         try:
-            return self.holds(path)
+            return self.confirm(path)
         except UploadRefused:
             return False
 

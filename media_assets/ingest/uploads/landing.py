@@ -5,6 +5,7 @@ Not here: the names (`names.py`), and when an upload is whole (`receiver.py`).
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Protocol
 from media_assets.errors import SetupError
 from media_assets.ingest.fetch.buckets import BucketRoot
 from media_assets.ingest.uploads.bucket_landing import BucketLanding
+from media_assets.ingest.uploads.refusals import LandingUnsure
 
 
 class Landing(Protocol):
@@ -24,14 +26,24 @@ class Landing(Protocol):
 
         Raises:
             OSError: it could not be put there, and is not there.
-            LandingUnsure: it may be there, or come to be.
+            UploadRefused: the place does not take it.
+            LandingUnsure: it may be there, or come to be; the part is as it was, or there.
         """
 
-    def holds(self, path: str) -> bool:
-        """Whether something lies there.
+    def confirm(self, path: str) -> bool:
+        """Whether something lies there, durably from now on.
 
         Raises:
+            OSError: that cannot be made sure.
             UploadRefused: the place does not say.
+        """
+
+    def probe(self) -> None:
+        """Find out whether something could be put there; nothing is.
+
+        Raises:
+            OSError: it could not.
+            UploadRefused: it could not.
         """
 
 
@@ -47,11 +59,23 @@ class LocalLanding:
         target = self.root / path
         self._make(target.parent)
         part.rename(target)
-        self._flushes[target.parent].flush(target.parent)
+        try:
+            self._flushes[target.parent].flush(target.parent)
+        except OSError as error:
+            raise LandingUnsure(f"the disk failed ({error.strerror}); come back later") from error
 
-    def holds(self, path: str) -> bool:
-        """Whether the name is there, whatever it is."""
-        return os.path.lexists(self.root / path)
+    def confirm(self, path: str) -> bool:
+        """Whether the name is there, whatever it is; its folder is flushed."""
+        target = self.root / path
+        if not os.path.lexists(target):
+            return False
+        self._flushes[target.parent].flush(target.parent)
+        return True
+
+    def probe(self) -> None:
+        """Whether the folder may be written."""
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, f"the inbox {self.root.name} cannot be written")
 
     def _make(self, folder: Path) -> None:
         if not folder.is_dir():

@@ -41,7 +41,7 @@ class Parts:
         Raises:
             UploadRefused: the disk is full, or failed.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _refusing, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, refusing, work)
 
     def writer(self, part_id: str, offset: int = 0) -> PartWriter:
         """Go on writing a part behind its first `offset` bytes; what lies there is dropped."""
@@ -178,7 +178,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _refusing(work: Callable[[], T]) -> T:
+def refusing(work: Callable[[], T]) -> T:
+    """Do something with files.
+
+    Raises:
+        UploadRefused: the disk is full, or failed.
+    """
     with refusing_disk_errors():
         return work()
 

@@ -1,19 +1,22 @@
 """Receiving: from a body to a file in the inbox, acknowledged only when all of it is durable.
 
 The order of every upload: its bytes are flushed in a part; a receipt is committed (who, which bytes, under which name);
-the part is renamed into the inbox and its folder flushed; only then it is acknowledged. After a kill between any two
-steps `recover` goes on where it stopped, so that nothing acknowledged is lost and nothing lands twice.
+the part lands in the inbox, durably; only then it is acknowledged. After a kill between any two steps `recover` goes on
+where it stopped, so that nothing acknowledged is lost and nothing lands twice. Where an inbox does not confirm, part
+and receipt are kept: whoever sends or asks again, and `clean` every minute, tries to settle it.
 Not here: HTTP (`app.py`), and resumable uploads (`resumable.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -24,12 +27,15 @@ from media_assets.ingest.uploads.ledger import Ledger
 from media_assets.ingest.uploads.limits import UploadLimits
 from media_assets.ingest.uploads.metrics import Metrics
 from media_assets.ingest.uploads.names import landed_name
-from media_assets.ingest.uploads.parts import Parts, PartWriter
+from media_assets.ingest.uploads.parts import Parts, PartWriter, refusing
 from media_assets.ingest.uploads.refusals import LandingUnsure, UploadCode, UploadRefused
 from media_assets.ingest.uploads.rows import Receipt, Use
 from media_assets.ingest.uploads.tokens import Token
 from media_assets.ingest.uploads.tus import Checksum
 from media_assets.lake.crash_points import crash_point
+
+_N_LANDERS = 8
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,9 +75,17 @@ class Receiver:
         self.ledger, self.parts, self.landing, self.limits, self.clock = ledger, parts, landing, limits, clock
         self.metrics = Metrics()
         self.n_in_flight = 0
+        self.trouble = ""
+        """Why the inbox did not take the last upload, for the log; empty where it did, or would again."""
         self._held: defaultdict[str, Use] = defaultdict(Use)
+        self._n_held_bytes = 0
         self._landing: dict[str, asyncio.Future[None]] = {}
         self._unclaimed: set[str] = set()
+        self._landers = ThreadPoolExecutor(_N_LANDERS, thread_name_prefix="uploads-landing")
+
+    def close(self) -> None:
+        """End the threads, once they have done what was begun."""
+        self._landers.shutdown()
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -97,17 +111,31 @@ class Receiver:
         Raises:
             UploadRefused: there is not so much left.
         """
-        self.parts.require_room(use.n_bytes, self.limits.free_bytes)
-        self._held[token.name] += use
+        with self.room(use.n_bytes):
+            self._held[token.name] += use
+            try:
+                if token.has_quota:
+                    await self.ledger.do(lambda db: self.require_quota(db, token))
+                yield
+            finally:
+                left = self._held[token.name] + Use(-use.n_files, -use.n_bytes)
+                self._held[token.name] = left
+                if left == Use():
+                    del self._held[token.name]
+
+    @contextmanager
+    def room(self, n_bytes: int) -> Iterator[None]:
+        """Hold room on the disk for bytes that are to come, beside what other requests hold.
+
+        Raises:
+            UploadRefused: there is not so much.
+        """
+        self.parts.require_room(self._n_held_bytes + n_bytes, self.limits.free_bytes)
+        self._n_held_bytes += n_bytes
         try:
-            if token.has_quota:
-                await self.ledger.do(lambda db: self.require_quota(db, token))
             yield
         finally:
-            left = self._held[token.name] + Use(-use.n_files, -use.n_bytes)
-            self._held[token.name] = left
-            if left == Use():
-                del self._held[token.name]
+            self._n_held_bytes -= n_bytes
 
     def require_quota(self, db: sqlite3.Connection, token: Token) -> None:
         """Hold a token's new files of today, its unfinished uploads and what is received just now to its quota.
@@ -142,7 +170,13 @@ class Receiver:
 
     @asynccontextmanager
     async def new_part(self) -> AsyncIterator[PartWriter]:
-        """A part that is removed in the end, unless `land` has taken it."""
+        """A part that is removed in the end, unless `land` has taken it.
+
+        Raises:
+            UploadRefused: the disk is nearly full.
+        """
+        with self.room(0):
+            pass
         part_id = new_id()
         writer = self.parts.writer(part_id)
         self._unclaimed.add(part_id)
@@ -211,11 +245,14 @@ class Receiver:
                 await self.parts.remove(part_ids)
             raise
         own = {receipt.id: receipt for receipt in receipts if receipt.id in part_ids}
-        if surplus := [part_id for part_id in part_ids if part_id not in own]:
-            self._forget(surplus)
-            await self.parts.remove(surplus)
-        others = [self._landing[receipt.id] for receipt in receipts if receipt.id in self._landing.keys() - own.keys()]
-        landed = await asyncio.gather(*map(self._land_one, own.values()), *others, return_exceptions=True)
+        self._forget([part_id for part_id in part_ids if part_id not in own])
+        others = {
+            receipt.id: self.settle(receipt, spare=part_id)
+            for receipt, part_id in zip(receipts, part_ids, strict=True)
+            if receipt.id not in own and not receipt.is_landed
+        }
+        landed = await asyncio.gather(*map(self._land_new, own.values()), *others.values(), return_exceptions=True)
+        await self.parts.remove(part_id for part_id in part_ids if part_id not in own)
         if failures := [each for each in landed if isinstance(each, BaseException)]:
             raise failures[0]
         received = [
@@ -239,32 +276,89 @@ class Receiver:
         ]
 
         def claim(db: sqlite3.Connection) -> list[Receipt]:
-            receipts = [rows.claim(db, token, each, self._landing, self.landing.holds) for each in wanted]
+            receipts = [rows.claim(db, token, each) for each in wanted]
             if upload_id is not None:
                 rows.finish_upload(db, upload_id, receipts[0].id)
             return receipts
 
         return await self.ledger.do(claim)
 
-    async def _land_one(self, receipt: Receipt) -> None:
-        future = self._landing[receipt.id]
+    async def _land_new(self, receipt: Receipt) -> None:
         crash_point("after upload receipt")
+        await self._land_one(receipt, lambda: self.landing.land(self.parts.path(receipt.id), receipt.path))
+
+    async def settle(self, receipt: Receipt, spare: str | None = None) -> None:
+        """See to it that what has a receipt lies in the inbox; whoever asks meanwhile waits for the same.
+
+        Args:
+            spare: a part with the same bytes, should those of the receipt be gone.
+
+        Raises:
+            UploadRefused: it is not there, and could not be put there.
+        """
+        if (under_way := self._landing.get(receipt.id)) is not None:
+            return await asyncio.shield(under_way)
+        self._landing[receipt.id] = asyncio.get_running_loop().create_future()
+        return await self._land_one(receipt, lambda: self._land_again(receipt, spare))
+
+    def _land_again(self, receipt: Receipt, spare: str | None) -> None:
+        part = self.parts.path(receipt.id)
+        if self._lies_there(receipt):  # landed, but a kill or a lost answer kept that from being noted
+            part.unlink(missing_ok=True)
+            return
+        if spare is not None and not part.exists():
+            self.parts.path(spare).rename(part)
+        if not part.exists():
+            raise UploadRefused(UploadCode.UPLOAD_NOT_FOUND, "the bytes of this upload are gone: begin it anew")
+        self.landing.land(part, receipt.path)
+
+    def _lies_there(self, receipt: Receipt) -> bool:
         try:
-            await self.parts.run(lambda: self.landing.land(self.parts.path(receipt.id), receipt.path))
+            return refusing(lambda: self.landing.confirm(receipt.path))
         except UploadRefused as refusal:
-            with suppress(UploadRefused):  # `claim` and `recover` find it all the same
-                if not isinstance(refusal, LandingUnsure):
+            raise LandingUnsure(str(refusal)) from refusal
+
+    async def _land_one(self, receipt: Receipt, work: Callable[[], None]) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._landers, refusing, work)
+        except UploadRefused as refusal:
+            self._note_trouble(refusal)
+            if not isinstance(refusal, LandingUnsure):
+                with suppress(UploadRefused):  # `settle` finds it all the same
                     await self.ledger.do(lambda db: rows.withdraw(db, receipt))
-                await self.parts.remove([receipt.id])
-            self._landing.pop(receipt.id, None)
-            future.set_exception(refusal)
-            future.exception()  # somebody may wait for it, or nobody
+                    await self.parts.remove([receipt.id])
+            self._end(receipt.id, refusal)
             raise
+        except BaseException:
+            self._end(receipt.id, UploadRefused(UploadCode.STORAGE_FAILED, "the server failed; come back later"))
+            raise
+        self.trouble = ""
         crash_point("after upload landed")
-        future.set_result(None)
+        self._landing[receipt.id].set_result(None)
         noted = self.ledger.submit(lambda db: rows.mark_landed(db, receipt.id))
         loop = asyncio.get_running_loop()
         noted.add_done_callback(lambda _: _soon(loop, self._landing.pop, receipt.id, None))
+
+    def _end(self, receipt_id: str, refusal: UploadRefused) -> None:
+        future = self._landing.pop(receipt_id)
+        future.set_exception(refusal)
+        future.exception()  # somebody may wait for it, or nobody
+
+    def _note_trouble(self, refusal: UploadRefused) -> None:
+        if refusal.code is UploadCode.UPLOAD_NOT_FOUND:
+            return
+        if not self.trouble:
+            _log.warning("the inbox does not take uploads: %s", refusal)
+        self.trouble = str(refusal)
+
+    async def probe(self) -> None:
+        """Ask the inbox whether it would take something.
+
+        Raises:
+            UploadRefused: it does not answer, or would not.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._landers, refusing, self.landing.probe)
+        self.trouble = ""
 
     def _forget(self, part_ids: Iterable[str]) -> None:
         for part_id in part_ids:
@@ -276,26 +370,29 @@ class Receiver:
         Raises:
             UploadRefused: the disk does not allow it.
         """
-        for receipt in await self.ledger.do(rows.receipts_under_way):
-            await self._recover_one(receipt)
+        await self._settle_all()
         uploads = {upload.id: upload for upload in await self.ledger.do(rows.open_uploads)}
+        kept = uploads.keys() | {receipt.id for receipt in await self.ledger.do(rows.receipts_under_way)}
         sizes = await self.parts.run(self.parts.sizes)
         lost = [upload.id for upload in uploads.values() if sizes.get(upload.id, 0) < upload.offset]
         if lost:
             await self.ledger.do(lambda db: rows.expire(db, lost, self.clock() + self.limits.expire_seconds))
-        await self.parts.remove({*sizes.keys() - uploads.keys(), *lost})
+        await self.parts.remove({*sizes.keys() - kept, *lost})
 
-    async def _recover_one(self, receipt: Receipt) -> None:
-        part = self.parts.path(receipt.id)
-        if part.exists():
-            await self.parts.run(lambda: self.landing.land(part, receipt.path))
-        elif not self.landing.holds(receipt.path):  # the disk lost the part, and nobody was told that it is safe
-            await self.ledger.do(lambda db: rows.withdraw(db, receipt))
-            return
-        await self.ledger.do(lambda db: rows.mark_landed(db, receipt.id))
+    async def _settle_all(self) -> None:
+        """Everything whose landing was not confirmed, until the inbox fails again."""
+        for receipt in await self.ledger.do(rows.receipts_under_way):
+            if receipt.id in self._landing:
+                continue
+            try:
+                await self.settle(receipt)
+            except UploadRefused as refusal:
+                if refusal.code is not UploadCode.UPLOAD_NOT_FOUND:  # later; the next one would fail as well
+                    return
 
     async def clean(self) -> None:
-        """Remove what has expired; forget what is not needed any more."""
+        """Settle what was not confirmed, remove what has expired, forget what is not needed any more."""
+        await self._settle_all()
         now = self.clock()
 
         def expired(db: sqlite3.Connection) -> list[str]:

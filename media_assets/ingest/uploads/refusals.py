@@ -92,7 +92,7 @@ class UploadRefused(MediaAssetsError):
 
 
 class LandingUnsure(UploadRefused):
-    """The inbox has not confirmed that it took an upload: it may be there, and its name is kept for the same bytes."""
+    """The inbox has not confirmed an upload: it may lie there. Receipt and bytes are kept, and it is tried again."""
 
     def __init__(self, message: str) -> None:
         super().__init__(UploadCode.STORAGE_FAILED, message)

@@ -50,8 +50,8 @@ class Resumable:
         if not length:
             raise UploadRefused(UploadCode.EMPTY_UPLOAD, "expected a file, got an announced length of 0")
         upload = Upload(new_id(), token.name, length, 0, name[:255], "open", self._expiry())
-        self._parts.require_room(length, self._limits.free_bytes)
-        await self._ledger.do(lambda db: self._insert(db, token, upload))
+        with self.receiver.room(length):
+            await self._ledger.do(lambda db: self._insert(db, token, upload))
         return upload
 
     def _insert(self, db: sqlite3.Connection, token: Token, upload: Upload) -> None:
@@ -100,7 +100,8 @@ class Resumable:
             _require_offset(upload, offset, announced)
             if upload.state == "finished":
                 return Progress(upload)
-            async with self._writer(upload) as writer:
+            expected = upload.length - upload.offset if announced is None else announced
+            async with self._room(expected), self._writer(upload) as writer:
                 upload = await self._take(upload, writer, body, checksum)
                 if writer.n_bytes < upload.length:
                     return Progress(await self._advance(upload, writer))
@@ -143,6 +144,11 @@ class Resumable:
         return advanced
 
     @asynccontextmanager
+    async def _room(self, n_bytes: int) -> AsyncIterator[None]:
+        with self.receiver.room(n_bytes):
+            yield
+
+    @asynccontextmanager
     async def _writer(self, upload: Upload) -> AsyncIterator[PartWriter]:
         writer = self._parts.writer(upload.id, upload.offset)
         try:
@@ -155,7 +161,15 @@ class Resumable:
         is_over = upload.state == "open" and upload.expires_at < self.receiver.clock()
         if upload.state == "expired" or is_over:
             raise UploadRefused(UploadCode.UPLOAD_EXPIRED, "this upload has expired; begin it anew")
+        if upload.receipt is not None:
+            await self._require_landed(upload.receipt)
         return upload
+
+    async def _require_landed(self, receipt_id: str) -> None:
+        """All bytes of it came; it is told to be finished only once they lie in the inbox."""
+        receipt = await self._ledger.do(lambda db: rows.find_receipt(db, receipt_id))
+        if receipt is not None and not receipt.is_landed:
+            await self.receiver.settle(receipt)
 
     def _expiry(self) -> float:
         return self.receiver.clock() + self._limits.expire_seconds

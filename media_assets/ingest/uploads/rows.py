@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -128,32 +128,18 @@ def finish_upload(connection: sqlite3.Connection, upload_id: str, receipt: str) 
     )
 
 
-def claim(
-    connection: sqlite3.Connection,
-    token: Token,
-    wanted: Receipt,
-    landing: Container[str],
-    holds: Callable[[str], bool],
-) -> Receipt:
+def claim(connection: sqlite3.Connection, token: Token, wanted: Receipt) -> Receipt:
     """The receipt for bytes that are durable in a part: a new one, or that of the same bytes from the same token.
 
     Args:
         wanted: what a new receipt says; its id is the part's.
-        landing: ids of receipts that somebody lands just now.
-        holds: whether a path lies in the inbox.
 
     Raises:
         UploadRefused: a new one would exceed the token's quota.
     """
     found = _receipt_of(connection, wanted.token, wanted.sha256)
-    if found is not None and (found.is_landed or found.id in landing):
+    if found is not None:
         return found
-    if found is not None and holds(found.path):  # landed, but a crash or a full disk kept that from being noted
-        mark_landed(connection, found.id)
-        return found
-    if found is not None:  # begun before, perhaps not in vain: the same bytes go to the same place
-        withdraw(connection, found)
-        wanted = replace(wanted, path=found.path)
     day = day_of(wanted.received_at)
     require_within(token, used_on(connection, token.name, day) + Use(1, wanted.n_bytes))
     connection.execute(
@@ -186,6 +172,12 @@ def withdraw(connection: sqlite3.Connection, receipt: Receipt) -> None:
 def receipts_under_way(connection: sqlite3.Connection) -> list[Receipt]:
     """Receipts of files that may not be in the inbox yet."""
     return [_receipt(row) for row in connection.execute("select * from receipts where not is_landed")]
+
+
+def find_receipt(connection: sqlite3.Connection, receipt_id: str) -> Receipt | None:
+    """One receipt, if it is still remembered."""
+    row = connection.execute("select * from receipts where id = ?", (receipt_id,)).fetchone()
+    return _receipt(row) if row else None
 
 
 def open_uploads(connection: sqlite3.Connection) -> list[Upload]:

@@ -65,17 +65,29 @@ def open_endpoint(places: UploadPlaces, limits: UploadLimits) -> Iterator[Endpoi
     state = places.state_folder()
     landing = open_landing(places.inbox, state)
     with _locked(state / "lock"):
-        ledger, parts = Ledger(state / "receipts.sqlite3"), Parts(state / "parts")
+        ledger, parts = Ledger(state / "receipts.sqlite3"), _parts(state / "parts")
+        receiver = Receiver(ledger, parts, landing, limits)
         try:
-            yield Endpoint(Receiver(ledger, parts, landing, limits), tokens)
+            yield Endpoint(receiver, tokens)
         finally:
+            receiver.close()
             parts.close()
             ledger.close()
 
 
+def _parts(folder: Path) -> Parts:
+    try:
+        return Parts(folder)
+    except OSError as error:
+        raise SetupError(f"Expected a folder for uploads under way at {folder}, got: {error.strerror}.") from error
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SetupError(f"Expected a folder that can be written at {path.parent}, got: {error.strerror}.") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -162,19 +162,21 @@ class TokenFile:
 
     def find(self, secret: str) -> Token | None:
         """Whose token it is. Every token is compared, none of them faster than another."""
-        self._look()
+        self.look()
         digest, found = _digest(secret), None
         for token in self._tokens:
             if hmac.compare_digest(digest, token.sha256):
                 found = token
         return found
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Read the file again if it has changed and the last look is a moment ago."""
         now = self.clock()
         if now - self._looked_at < _LOOK_SECONDS:
             return
         self._looked_at = now
         if (version := self._stat()) == self._version:
+            self.trouble = ""
             return
         try:
             self._tokens, self._version, self.trouble = read_tokens(self.path), version, ""

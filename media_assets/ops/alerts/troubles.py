@@ -35,6 +35,7 @@ class Kind(StrEnum):
     STUCK = "batch_stuck"  # a batch that is not done and that nobody is at work on
     RATE = "failure_rate"  # too many of a source's items became dead letters
     LAKE = "lake_unreadable"  # the lake could not be looked at
+    SENSOR = "sensor_failing"  # a sensor of the graph fails at every tick; `subject` is its name
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,10 +107,11 @@ class Ledger(msgspec.Struct):
             )
         if group.is_over:
             group.first_at, group.over_at, group.n_members = trouble.at, None, 0
-        group.n_troubles += 1
+        known = group.open.get(trouble.member)
+        if known is None or trouble.member:  # of the whole, a check that is evaluated again has nothing new to say
+            group.n_troubles += 1
         group.last_at = max(group.last_at, trouble.at)
         group.severity = min(group.severity, trouble.severity, key=lambda severity: severity.rank)
-        known = group.open.get(trouble.member)
         since = trouble.at if known is None else known.since
         member = Member(since, trouble.what, trouble.next_step, trouble.link)
         group.latest, group.latest_of = member, trouble.member

@@ -24,6 +24,7 @@ _STEPS = {
     Kind.RATE: "see which and why: `media-assets dead-letters list --batch {glob}`; once the cause is gone: "
     "`media-assets dead-letters replay --batch {glob}`",
     Kind.LAKE: "see what is unfit: `media-assets doctor`",
+    Kind.SENSOR: "mend what its ticks say, in the UI under Automation; it goes on by itself",
 }
 
 
@@ -86,6 +87,8 @@ def headline(group: Group) -> str:
     batches = f"batch {name}" if n == 1 and name else f"{n:,} batches of {group.source}"
     if group.kind is Kind.LAKE:
         return "the lake cannot be read"
+    if group.kind is Kind.SENSOR:
+        return f"the sensor {group.subject} fails"
     if group.kind is Kind.RATE:
         return f"too many items of {group.source} fail"
     if group.kind is Kind.STUCK:
@@ -153,7 +156,7 @@ def _step(group: Group, member: Member | None) -> str:
         if len(group.open) > 1 and group.latest_of:  # what it says of one batch is to be done for all
             step = step.replace(shlex.quote(group.latest_of), glob)
         return f"`{step}`" if step.startswith("media-assets ") else step
-    if not group.source and group.kind is not Kind.LAKE:
+    if not group.source and group.kind not in (Kind.LAKE, Kind.SENSOR):
         return "look at it in the UI" if group.kind is Kind.CHECK else "mend the cause, then run it again from the UI"
     return _STEPS[group.kind].format(glob=glob)
 

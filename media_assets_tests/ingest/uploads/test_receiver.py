@@ -35,7 +35,7 @@ from media_assets.lake.crash_points import watch_crash_points
 
 ONE, OTHER = Token("one", "phones", ""), Token("other", "phones", "")
 LIMITS = UploadLimits(max_bytes=100_000, free_bytes=0, checkpoint_bytes=30)
-CAT = b"cat" * 100
+CAT, DOG = b"cat" * 100, b"dog" * 100
 
 
 class Killed(BaseException):
@@ -55,11 +55,12 @@ async def receiving(
     """A receiver that has recovered, as a server begins."""
     landing = open_landing(root / "inbox", root / "state")
     ledger, parts = Ledger(root / "state" / "ledger"), Parts(root / "state" / "parts", 2)
+    receiver = Receiver(ledger, parts, landing, limits, clock)
     try:
-        receiver = Receiver(ledger, parts, landing, limits, clock)
         await receiver.recover()
         yield receiver
     finally:
+        receiver.close()
         parts.close()
         ledger.close()
 
@@ -314,7 +315,7 @@ def test_a_refused_last_step_leaves_the_offset_before_it(tmp_path: Path) -> None
             upload = await resumable.begin(token, 300, "cat.jpg")
             now[0] += 86_400
             receipt = rows.Receipt("r", token.name, "s", "p", 200, now[0])
-            await receiver.ledger.do(lambda db: rows.claim(db, token, receipt, (), lambda path: False))
+            await receiver.ledger.do(lambda db: rows.claim(db, token, receipt))
             await receiver.ledger.do(lambda db: rows.mark_landed(db, "r"))
             await resumable.append(token, upload.id, 0, body([CAT[:100]]), None, None)
             with pytest.raises(UploadRefused) as refused:
@@ -351,6 +352,41 @@ def test_a_failed_landing_is_no_success_and_can_be_tried_again(
 
     run(work)
     assert landed(tmp_path) == [CAT]
+
+
+def test_a_file_whose_folder_could_not_be_flushed_is_no_success_and_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(folder: Path) -> None:
+        raise OSError(errno.EIO, "no")
+
+    async def work() -> None:
+        async with receiving(tmp_path) as receiver:
+            await send(receiver, DOG)  # the folder is there
+            with monkeypatch.context() as patch:
+                patch.setattr("media_assets.ingest.uploads.landing._flush", fails)
+                for _ in range(2):
+                    with pytest.raises(UploadRefused) as refused:
+                        await send(receiver, CAT)
+                    assert refused.value.code is UploadCode.STORAGE_FAILED
+            assert (await send(receiver, CAT)).is_repeat
+        assert parts(tmp_path) == []
+
+    run(work)
+    assert sorted(landed(tmp_path)) == sorted([CAT, DOG])
+
+
+def test_room_is_held_for_what_others_bring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with receiving(tmp_path, replace(LIMITS, free_bytes=0)) as receiver:
+            disk = os.statvfs(tmp_path)
+            free = disk.f_bavail * disk.f_frsize
+            with receiver.room(free - 1_000_000_000), pytest.raises(UploadRefused) as refused:
+                async with receiver.allowance(ONE, rows.Use(1, 2_000_000_000)):
+                    pass
+            assert refused.value.code is UploadCode.STORAGE_FULL
+
+    run(work)
 
 
 def test_a_full_disk_is_told_before_a_byte_is_taken(tmp_path: Path) -> None:

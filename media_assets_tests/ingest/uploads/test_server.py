@@ -354,6 +354,21 @@ def test_what_came_before_a_connection_broke_is_kept(site: UploadSite) -> None:
     assert data in site.landed().values()
 
 
+def test_an_upload_that_was_cut_before_its_name_was_told_leaves_nothing(tmp_path: Path) -> None:
+    head = (
+        f"POST /files HTTP/1.1\nHost: x\nAuthorization: Bearer {SMALL}\nTus-Resumable: 1.0.0\nUpload-Length: 900\n"
+        f"Content-Type: {OFFSETS}\nContent-Length: 900\n\n"
+    )
+    with running(tmp_path, LIMITS) as site:
+        for _ in range(4):  # its quota is three files a day
+            connection = site.raw(head, b"x" * 500)
+            wait_until("it has begun", lambda: len(site.endpoint.resumable.locks) == 1)
+            connection.close()
+            wait_until("it is over", lambda: len(site.endpoint.resumable.locks) == 0)
+        wait_until("it is gone", lambda: site.parts() == [])
+        assert site.ask("PUT", "/upload/x", body=b"y" * 900, secret=SMALL).status == 201
+
+
 def test_a_plain_file_that_is_cut_leaves_nothing(tmp_path: Path) -> None:
     with running(tmp_path, replace(LIMITS, max_bytes=1_000_000)) as site:
         cut_a_plain_file(site)
@@ -521,6 +536,22 @@ def test_health_is_unfit_while_nothing_can_be_kept(tmp_path: Path) -> None:
         answer = site.ask("GET", "/health")
         assert (answer.status, answer.json()["status"]) == (503, "unfit")
         assert site.ask("PUT", "/upload/x", body=CAT).status == 507
+
+
+def test_health_tells_of_tokens_and_of_an_inbox_until_they_are_mended(site: UploadSite) -> None:
+    def trouble() -> list[str]:
+        return list(site.ask("GET", "/health").json()["trouble"])
+
+    site.endpoint.tokens.clock = lambda: time.monotonic() * 1000  # a look is due at once
+    tokens, inbox = site.root / "tokens.json", site.inbox
+    tokens.rename(tokens.with_suffix(".away"))
+    assert len(trouble()) == 1
+    tokens.with_suffix(".away").rename(tokens)
+    assert trouble() == []
+    inbox.rename(inbox.with_suffix(".away"))
+    assert "inbox" in trouble()[0]
+    inbox.with_suffix(".away").rename(inbox)
+    assert trouble() == []
 
 
 def test_every_answer_forbids_framing_sniffing_and_other_origins(site: UploadSite) -> None:
