@@ -86,7 +86,7 @@ def materialize(
         stages = stages_selected(selection)
         matching = batches = matching_batches(launcher.instance, batch_glob)
         if outdated:
-            older = made_otherwise(settings.open_lake(), stages, settings.specs())
+            older = made_otherwise(settings.open_lake(), stages, settings.options())
             results = launcher.remake({batch: older[batch] for batch in matching if batch in older})
         else:
             if failed:
@@ -102,7 +102,7 @@ def materialize(
     what = "outdated" if outdated else "failed" if failed else ""
     found = f"no batch matching {batch_glob!r} is {what}." if what else f"every batch matching {batch_glob!r} is done"
     nothing = f"Nothing to do: {found}{'' if what else ' (see --again).'}" if matching else NOTHING_PLANNED
-    older = made_otherwise(settings.open_lake(), stages, settings.specs())
+    older = made_otherwise(settings.open_lake(), stages, settings.options())
     if told := sorted({table for batch in matching for table in older.get(batch, ())}):
         n_batches = sum(batch in older for batch in matching)
         output.say(

@@ -14,6 +14,7 @@ from media_assets.tables import (
     BATCH_PROFILES,
     FAILURES,
     FRAMES_IMAGES,
+    FRAMES_KEYFRAMES,
     RAW_MEDIA,
     TENSORS_HISTOGRAMS,
     TENSORS_STATISTICS,
@@ -49,7 +50,8 @@ def tables_of(lake: Lake) -> dict[str, list[tuple[Any, ...]]]:
 def missing_blobs(lake: Lake, blobs: BlobStore) -> set[str]:
     """Blobs that a table names and the store does not hold, or holds with other bytes."""
     named = set(lake.scan(RAW_MEDIA).select("media_id").collect()["media_id"])
-    named |= set(lake.scan(FRAMES_IMAGES).select("blob").collect()["blob"])
+    for frames in (FRAMES_IMAGES, FRAMES_KEYFRAMES):
+        named |= set(lake.scan(frames).select("blob").collect()["blob"])
     return {
         name for name in named if blobs.size_bytes(name) is None or hashlib.sha256(blobs.read(name)).hexdigest() != name
     }

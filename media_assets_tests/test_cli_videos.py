@@ -51,7 +51,8 @@ def test_a_catalog_is_planned_once_and_its_changes_are_told(run: Run, tmp_path: 
     assert [label["name"] for label in found["labels"]] == ["real", "indoor"]
 
 
-def test_videos_are_taken_in_by_confined_workers(run: Run, tmp_path: Path) -> None:
+def test_videos_are_taken_in_by_confined_workers(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_ASSETS_KEYFRAME_POLICY", "uniform:3")
     media = tmp_path / "media"
     media.mkdir()
     for name, data in {"a.mp4": clip("h264"), "b.webm": clip("vp9"), "c.ts": clip("open-h264-ts")}.items():
@@ -73,6 +74,12 @@ def test_videos_are_taken_in_by_confined_workers(run: Run, tmp_path: Path) -> No
     }
     rows = run("query", "SELECT kind, licence, n_frames FROM raw.media")["rows"]
     assert rows == [{"kind": "video", "licence": "CC0", "n_frames": 24}] * 3
+    stills = run("query", "SELECT item_key, frame_number FROM frames.keyframes ORDER BY item_key, pts_ns")["rows"]
+    assert [tuple(row.values()) for row in stills] == [
+        (key, number) for key in ("a.mp4", "b.webm", "c.ts") for number in (0, 11, 23)
+    ]
+    monkeypatch.setenv("MEDIA_ASSETS_KEYFRAME_POLICY", "best")
+    assert "MEDIA_ASSETS_KEYFRAME_POLICY" in run("materialize", "--batch", "videos.*", code=1)
 
 
 def test_a_published_list_needs_its_place(run: Run, tmp_path: Path) -> None:

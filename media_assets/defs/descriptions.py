@@ -6,16 +6,17 @@ Derived from the contracts and from a batch's report; nothing is written by hand
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from media_assets.media.contact_sheet import as_markdown_image, contact_sheet, status_bar
+from media_assets.media.contact_sheet import Cell, as_markdown_image, contact_sheet, status_bar
 from media_assets.stages.audit import Finding
 from media_assets.stages.report import BatchReport, StageReport
 from media_assets.tables import (
     FRAMES_IMAGES,
+    FRAMES_KEYFRAMES,
     MANIFEST,
     RAW_MEDIA,
     TENSORS_HISTOGRAMS,
@@ -48,6 +49,17 @@ _LINEAGE: dict[str, dict[str, list[tuple[TableContract, str]]]] = {
             (MANIFEST, "rotation_degrees"),
         ],
         "turned_degrees": [(MANIFEST, "rotation_degrees")],
+    },
+    FRAMES_KEYFRAMES.path: {
+        name: [(RAW_MEDIA, source)]
+        for source, names in {
+            "batch_id": ("batch_id",),
+            "item_key": ("item_key",),
+            "media_id": ("media_id", "frame_id", "blob", "pts_ns", "pts_ticks", "time_base", "frame_number", "shot"),
+            "width_px": ("width_px",),
+            "height_px": ("height_px",),
+        }.items()
+        for name in names
     },
     TENSORS_IMAGES.path: {
         "batch_id": [(FRAMES_IMAGES, "batch_id")],
@@ -111,11 +123,9 @@ def column_lineage(contract: TableContract) -> dg.TableColumnLineage | None:
     )
 
 
-def sheet_of(report: BatchReport) -> str | None:
+def sheet_of(batch_id: str, cells: Sequence[Cell]) -> str | None:
     """The contact sheet of a batch as Markdown; None where nothing was read. Drawing takes 50 ms: do it once."""
-    if not report.cells:
-        return None
-    return as_markdown_image(contact_sheet(report.cells), f"{report.batch_id} contact sheet")
+    return as_markdown_image(contact_sheet(cells), f"{batch_id} contact sheet") if cells else None
 
 
 def batch_metadata(report: BatchReport, stage: StageReport, sheet: str | None) -> Metadata:

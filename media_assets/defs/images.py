@@ -1,4 +1,4 @@
-"""`raw/media`, `frames/images`, `tensors/images`: one read per item, each table selectable alone.
+"""`raw/media`, `frames/images`, `tensors/images`, `frames/keyframes`: one run a batch, each table selectable alone.
 
 Takes a run's batches, runs `stages.images.read_batch` on each, and reports. In a run over several batches each one
 commits and records its own materialization, so that one batch's outage leaves the others done and is the only one that
@@ -36,7 +36,7 @@ from media_assets.stages.audit import Finding
 from media_assets.stages.images import read_batch
 from media_assets.stages.report import BatchReport
 from media_assets.stages.settled import settled_report
-from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS, Stage
+from media_assets.stages.stage import FRAMES, IMAGE_STAGES, KEYFRAMES, RAW, TENSORS, Stage
 from media_assets.stages.workbench import Progress, ReadOptions, RetryOnly, Workbench
 from media_assets.tables import BATCH_PROFILES, ITEM_STATUS
 
@@ -101,6 +101,7 @@ def _check_specs() -> list[dg.AssetCheckSpec]:
         _spec(RAW, [MANIFEST_KEY], {"deltalake", "image"}),
         _spec(FRAMES, [asset_key(RAW.contract)], {"deltalake", "image"}),
         _spec(TENSORS, [asset_key(FRAMES.contract)], {"deltalake", "numpy"}),
+        _spec(KEYFRAMES, [asset_key(RAW.contract)], {"deltalake", "video"}),
     ],
     check_specs=_check_specs(),
     partitions_def=BATCHES,
@@ -262,9 +263,11 @@ class _BatchRun:
         """What the materialization of each selected table tells of one batch."""
         if report.batch_id in self.untouched and len(told := self._recorded(report.batch_id)) == len(self.stages):
             return told  # what was told when it was read
-        sheet = sheet_of(report)
+        sheet, of_stills = sheet_of(report.batch_id, report.cells), sheet_of(report.batch_id, report.cells_of_stills)
         return {
-            asset_key(stage.contract): batch_metadata(report, report.stages[stage.contract.path], sheet)
+            asset_key(stage.contract): batch_metadata(
+                report, report.stages[stage.contract.path], of_stills if stage is KEYFRAMES else sheet
+            )
             for stage in self.stages
         }
 

@@ -9,7 +9,15 @@ import dagster as dg
 
 from media_assets.defs.descriptions import asset_key, definition_metadata
 from media_assets.defs.partitions import BATCHES
-from media_assets.tables import FAILURES, FRAMES_IMAGES, ITEM_STATUS, MANIFEST, RAW_MEDIA, TENSORS_IMAGES
+from media_assets.tables import (
+    FAILURES,
+    FRAMES_IMAGES,
+    FRAMES_KEYFRAMES,
+    ITEM_STATUS,
+    MANIFEST,
+    RAW_MEDIA,
+    TENSORS_IMAGES,
+)
 
 manifest = dg.AssetSpec(
     asset_key(MANIFEST),
@@ -20,7 +28,7 @@ manifest = dg.AssetSpec(
 
 item_status = dg.AssetSpec(
     asset_key(ITEM_STATUS),
-    deps=[asset_key(RAW_MEDIA), asset_key(FRAMES_IMAGES), asset_key(TENSORS_IMAGES)],
+    deps=[asset_key(RAW_MEDIA), asset_key(FRAMES_IMAGES), asset_key(TENSORS_IMAGES), asset_key(FRAMES_KEYFRAMES)],
     description=ITEM_STATUS.description,
     partitions_def=BATCHES,
     metadata=definition_metadata(ITEM_STATUS),

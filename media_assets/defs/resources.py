@@ -36,6 +36,8 @@ from media_assets.lake.location import LakeLocation
 from media_assets.lake.s3_options import S3Options
 from media_assets.media.still import StillLimits
 from media_assets.media.tensors import TensorSpec
+from media_assets.media.video.keyframes import KeyframeRequest
+from media_assets.media.video.opening import VideoLimits
 from media_assets.ops.alerts.destinations import Destination, parse_destinations
 from media_assets.stages.workbench import FetchSettings, Progress, ReadOptions, Workbench, no_progress
 
@@ -53,6 +55,9 @@ class Settings:
     lake: str = "lake"
     n_workers: int | None = None
     tensor_specs: str = "[{}]"
+    keyframe_policy: str = "codec"
+    max_keyframes: int = 500
+    near_identical_levels: int | None = None
     allowed_networks: str = ""
     local_roots: str = ""
     proxy: str = field(default="", repr=False)  # may hold a password
@@ -229,6 +234,30 @@ class Settings:
             max_total_pixels=max(StillLimits().max_total_pixels, n_pixels),
         )
 
+    def keyframes(self) -> KeyframeRequest:
+        """Which stills of a video are kept.
+
+        Raises:
+            SetupError: there is no such policy.
+        """
+        try:
+            return KeyframeRequest(
+                self.keyframe_policy,
+                self.max_keyframes,
+                self.near_identical_levels,
+                VideoLimits(max_pixels=self.still_limits().max_pixels),
+            )
+        except ValueError as error:
+            raise SetupError(f"MEDIA_ASSETS_KEYFRAME_POLICY: {error}.") from error
+
+    def options(self) -> ReadOptions:
+        """The choices of a run that are configured once for all runs.
+
+        Raises:
+            SetupError: one of them cannot be used.
+        """
+        return ReadOptions(specs=self.specs(), still_limits=self.still_limits(), keyframes=self.keyframes())
+
     def alert_destinations(self) -> list[Destination]:
         """Who is told when something goes wrong.
 
@@ -271,6 +300,7 @@ class Settings:
         self.fetch()
         self.engine()
         self.still_limits()
+        self.keyframes()
         self._require_ui_url()
 
     def workbench(self, progress: Progress = no_progress) -> Workbench:
@@ -301,6 +331,9 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     lake: str = Settings.lake
     n_workers: int | None = None
     tensor_specs: str = Settings.tensor_specs
+    keyframe_policy: str = Settings.keyframe_policy
+    max_keyframes: int = Settings.max_keyframes
+    near_identical_levels: int | None = None
     allowed_networks: str = ""
     local_roots: str = ""
     proxy: str = ""
@@ -370,8 +403,7 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def options(self) -> ReadOptions:
         """The choices of a run that are configured once for all runs."""
-        settings = self.settings()
-        return ReadOptions(specs=settings.specs(), still_limits=settings.still_limits())
+        return self.settings().options()
 
 
 def s3_resource(settings: Settings) -> dict[str, dg.ConfigurableResource[Any]]:

@@ -25,7 +25,6 @@ from media_assets.defs.resources import Settings
 from media_assets.errors import SetupError
 from media_assets.lake.delta import Lake
 from media_assets.lake.overview import item_counts
-from media_assets.media.tensors import TensorSpec
 from media_assets.stages.images import code_versions
 from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
 from media_assets.stages.workbench import Progress, ReadOptions, no_progress
@@ -110,16 +109,12 @@ class Launcher:
         ]
 
     def remake(self, outdated: Mapping[str, Collection[str]]) -> list[RunResult]:
-        """Make tables of batches anew, from kept bytes: batch id → their paths; and those after the first one."""
-        by_first: dict[Stage, list[str]] = {}
+        """Make tables of batches anew, from kept bytes: batch id → their paths; and those after them."""
+        by_stages: dict[tuple[Stage, ...], list[str]] = {}
         for batch_id, tables in outdated.items():
-            first = next(stage for stage in IMAGE_STAGES if stage.contract.path in tables)
-            by_first.setdefault(first, []).append(batch_id)
-        return [
-            result
-            for first, batch_ids in by_first.items()
-            for result in self.materialize(batch_ids, IMAGE_STAGES[IMAGE_STAGES.index(first) :])
-        ]
+            stages = tuple(s for s in IMAGE_STAGES if any(each.contract.path in tables for each in s.line))
+            by_stages.setdefault(stages, []).append(batch_id)
+        return [result for stages, batch_ids in by_stages.items() for result in self.materialize(batch_ids, stages)]
 
     def replay(self, items: Mapping[str, Sequence[str]]) -> list[RunResult]:
         """Try the failed items of these batches again: batch id → item keys."""
@@ -231,9 +226,11 @@ def matching_batches(instance: dg.DagsterInstance, pattern: str) -> list[str]:
     return matching
 
 
-def made_otherwise(lake: Lake, stages: Sequence[Stage], specs: tuple[TensorSpec, ...]) -> dict[str, set[str]]:
-    """Batch id → paths of the tables in which it holds items of an earlier version of the code, or of other specs."""
-    versions = code_versions(stages, ReadOptions(specs=specs))
+def made_otherwise(lake: Lake, stages: Sequence[Stage], options: ReadOptions) -> dict[str, set[str]]:
+    """Batch id → paths of the tables in which it holds items of an earlier version of the code, or of other specs, or
+    keyframes of another choice.
+    """
+    versions = code_versions(stages, options)
     told = lake.scan(ITEM_STATUS, {"stage": list(versions)}).select("batch_id", "stage", "code_version").unique()
     found: dict[str, set[str]] = {}
     for batch_id, stage, version in told.collect().iter_rows():

@@ -123,6 +123,21 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             "tensor_specs",
             'JSON list of TensorSpecs, such as `[{"size": [224, 224], "dtype": "uint8"}]`; other fields have defaults',
         ),
+        Setting(
+            "KEYFRAME_POLICY",
+            "keyframe_policy",
+            "Which stills of a video are kept ([videos](videos.md#keyframes)): `codec`, `shots`, `uniform:N` or "
+            "`every:SECONDS`",
+        ),
+        Setting("MAX_KEYFRAMES", "max_keyframes", "Stills of one video; more are thinned evenly", 1, 100_000),
+        Setting(
+            "NEAR_IDENTICAL_LEVELS",
+            "near_identical_levels",
+            "Leave out a still that differs from the last one kept by at most so many of 256 gray levels everywhere",
+            0,
+            255,
+            unset="all are kept",
+        ),
     ),
     "The network": (
         Setting(

@@ -15,7 +15,20 @@ from media_assets.lake.sql import open_sql
 from media_assets.tables import ITEM_STATUS, MANIFEST
 from media_assets.tables.columns import Status
 
-STAGES = ("raw.media", "frames.images", "tensors.images")
+STAGES = {
+    "raw.media": None,
+    "frames.images": "raw.media",
+    "tensors.images": "frames.images",
+    "frames.keyframes": "raw.media",
+}
+"""Stage → the stage whose items enter it."""
+
+_BRANCHES = ("frames.images", "frames.keyframes")
+
+
+def is_of_other_branch(stage: str, status: str) -> bool:
+    """Whether a status only says that a video is no picture, or a picture no video: the other branch has the item."""
+    return stage in _BRANCHES and status == Status.FILTERED
 
 
 def batch_overview(lake: Lake) -> pl.DataFrame:
@@ -33,12 +46,13 @@ def batch_overview(lake: Lake) -> pl.DataFrame:
         counts.setdefault((batch_id, stage), {})[status] = n
     rows: list[dict[str, Any]] = []
     for batch_id, expected in planned.iter_rows():
-        for stage in STAGES:
-            by_status = counts.pop((batch_id, stage), {})
-            row = {"batch_id": batch_id, "stage": stage, "expected": expected}
+        let_through: dict[str | None, int] = {None: expected}
+        for stage, before in STAGES.items():
+            by_status, entered = counts.pop((batch_id, stage), {}), let_through[before]
+            row = {"batch_id": batch_id, "stage": stage, "expected": entered}
             row |= {status.value: by_status.get(status.value, 0) for status in Status}
-            rows.append(row | {"pending": max(0, expected - sum(by_status.values()))})
-            expected = sum(n for status, n in by_status.items() if Status(status).goes_on)
+            rows.append(row | {"pending": max(0, entered - sum(by_status.values()))})
+            let_through[stage] = sum(n for status, n in by_status.items() if Status(status).goes_on)
     for (batch_id, stage), by_status in counts.items():  # no manifest row stands behind these
         row = {"batch_id": batch_id, "stage": stage, "expected": sum(by_status.values())}
         rows.append(row | {status.value: by_status.get(status.value, 0) for status in Status} | {"pending": 0})
@@ -55,8 +69,10 @@ def item_counts(lake: Lake, batch_ids: Collection[str]) -> dict[str, dict[str, i
     """
     rank = {status.value: status.rank for status in Status}
     statuses = lake.scan(ITEM_STATUS, {"batch_id": sorted(batch_ids)}) if batch_ids else lake.scan(ITEM_STATUS).head(0)
+    of_other_branch = pl.col("stage").is_in(_BRANCHES) & (pl.col("status") == Status.FILTERED.value)
     worst = (
-        statuses.select("batch_id", "item_key", pl.col("status").replace_strict(rank, return_dtype=pl.Int64))
+        statuses.filter(~of_other_branch)
+        .select("batch_id", "item_key", pl.col("status").replace_strict(rank, return_dtype=pl.Int64))
         .group_by("batch_id", "item_key")
         .agg(pl.col("status").min())
         .group_by("batch_id", "status")

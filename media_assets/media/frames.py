@@ -101,6 +101,16 @@ def make_thumbnail(source: FrameSource) -> bytes:
     """JPEG of the whole picture, its longer side at most 96 pixels (smaller pictures are not enlarged)."""
     size = fits_within(source.width_px, source.height_px, THUMBNAIL_PX)
     pixels, _ = source.at(_thumbnail_divisor(source, size))
+    return _small_jpeg(pixels, size)
+
+
+def small_jpeg(pixels: Pixels) -> bytes:
+    """The thumbnail of a picture that is decoded already, as `make_thumbnail` would have it."""
+    height, width = pixels.shape[:2]
+    return _small_jpeg(pixels, fits_within(width, height, THUMBNAIL_PX))
+
+
+def _small_jpeg(pixels: Pixels, size: tuple[int, int]) -> bytes:
     small = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=1.1)
     encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(small), _THUMBNAIL_QUALITY, "RGB", "444")
     return encoded

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import polars as pl
+
 from media_assets.errors import ErrorCode, ItemError
 from media_assets.lake.delta import Provenance
 from media_assets.stages.intake import Intake, Past
 from media_assets.stages.rows import Reading, StatusWriter, frame_row, raw_row, settle_duplicates
-from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS, Stage
+from media_assets.stages.stage import FRAMES, IMAGE_STAGES, KEYFRAMES, RAW, TENSORS, Stage
 from media_assets.tables.columns import Status
 
 Row = dict[str, Any]
@@ -28,12 +30,18 @@ class StageRows:
     entered: tuple[str, ...]
     statuses: list[Row] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+    tables: list[pl.DataFrame] = field(default_factory=list)  # instead of `rows`, where an item has many
+    n_bytes: int = 0  # of the blobs that `tables` names
     frame_ids: dict[str, str] = field(default_factory=dict)  # item key → frame_id, for frames and tensors
 
     @property
     def going_on(self) -> tuple[str, ...]:
         """Item keys that enter the next stage."""
         return tuple(row["item_key"] for row in self.statuses if Status(row["status"]).goes_on)
+
+    def table(self) -> pl.DataFrame:
+        """Its rows as the table will hold them."""
+        return pl.concat(self.tables) if self.tables else self.stage.contract.frame(self.rows)
 
 
 @dataclass(frozen=True)
@@ -48,17 +56,18 @@ class Assembly:
     now: datetime
 
     def stages(self, selected: Sequence[Stage]) -> list[StageRows]:
-        """The rows of every selected stage, in the order of the path."""
+        """The rows of every selected stage of pictures, in the order of the path."""
         make = {RAW.name: self._raw, FRAMES.name: self._frames, TENSORS.name: self._tensors}
         entered, done = tuple(self.intake.entered), []
         for stage in selected:
             rows = StageRows(stage, entered)
-            make[stage.name](rows, self._writer(stage))
+            make[stage.name](rows, self.writer(stage))
             done.append(rows)
             entered = rows.going_on
         return done
 
-    def _writer(self, stage: Stage) -> StatusWriter:
+    def writer(self, stage: Stage) -> StatusWriter:
+        """What makes the statuses of one stage."""
         intake = self.intake
         return StatusWriter(stage, self.versions[stage.name], intake.batch_id, intake.past, self.provenance, self.now)
 
@@ -142,26 +151,37 @@ class Assembly:
 
 
 def outdated_by(stages: Sequence[StageRows], past: Past) -> tuple[Stage, ...]:
-    """Stages after the last of these whose statuses speak of other items, bytes or frames than there will be.
+    """Stages after these whose statuses speak of other items, bytes or frames than there will be.
 
     A stage can be made alone; what the stages after it say stays true only as long as the same goes into them.
     """
-    last = stages[-1]
-    at = IMAGE_STAGES.index(last.stage) + 1
-    if at == len(IMAGE_STAGES) or (told := past.statuses.get(IMAGE_STAGES[at].name)) is None:
-        return ()
-    column = "media_id" if last.stage is RAW else "frame_id"  # frames know both
-    made_of = {row["item_key"]: row[column] for row in last.rows}
-    is_same = set(told) == set(last.going_on) and all(
-        frame[column] == made_of[key] for key, frame in past.frames.items() if key in made_of
-    )
-    return () if is_same else IMAGE_STAGES[at:]
+    made, outdated = {rows.stage: rows for rows in stages}, []
+    for stage in IMAGE_STAGES:
+        if stage.after is None or any(stage in other.line for other in made):
+            continue
+        before = made.get(stage.after)
+        if stage.after in outdated or (before is not None and not _still_true(stage, before, past)):
+            outdated.append(stage)
+    return tuple(outdated)
+
+
+def _still_true(stage: Stage, before: StageRows, past: Past) -> bool:
+    """Whether a stage's statuses speak of what the stage before lets through now."""
+    if (told := past.statuses.get(stage.name)) is None:
+        return True
+    column = "media_id" if before.stage is RAW else "frame_id"  # frames know both
+    made_of = {row["item_key"]: row[column] for row in before.rows}
+    if set(told) != set(before.going_on):
+        return False
+    if stage is KEYFRAMES:
+        return all(row["blob"] == made_of[key] for key, row in told.items())
+    return all(frame[column] == made_of[key] for key, frame in past.frames.items() if key in made_of)
 
 
 _GOOD = frozenset({Status.ACCEPTED, Status.CONVERTED, Status.DUPLICATE})
 
 
-_A_VIDEO = "A video: it is no still picture, and its keyframes are not made yet."
+_A_VIDEO = "A video: it is no still picture; its stills are in frames/keyframes."
 
 
 def _read_error(reading: Reading, is_missing: bool) -> ItemError | None:

@@ -19,7 +19,7 @@ from media_assets.lake.parts import PartWriter
 from media_assets.lake.publications import Publications
 from media_assets.stages.assemble import StageRows, all_statuses
 from media_assets.stages.failures import Told
-from media_assets.stages.stage import IMAGE_STAGES, TENSORS, Stage
+from media_assets.stages.stage import IMAGE_STAGES, KEYFRAMES, TENSORS, Stage
 from media_assets.tables import FAILURES, ITEM_STATUS
 
 
@@ -79,6 +79,8 @@ def commit_batch(
     lake.location.storage.flush()  # blobs and parts
     with Publications.of(lake.location).under_way(batch_id, names) as mark:
         for stage in stages:
+            if stage.stage is KEYFRAMES and not stage.tables and not turns.expected[KEYFRAMES]:
+                continue  # a batch of pictures, which the table has never known
             mark()
             turns.expected[stage.stage] = _replace(lake, batch_id, stage, parts, provenance)
         mark()
@@ -98,4 +100,4 @@ def _replace(lake: Lake, batch_id: str, stage: StageRows, parts: PartWriter | No
         assert parts is not None, "tensors are written in parts"
         return parts.commit(provenance)
     contract = stage.stage.contract
-    return lake.overwrite(contract, contract.frame(stage.rows), {"batch_id": [batch_id]}, provenance)
+    return lake.overwrite(contract, stage.table(), {"batch_id": [batch_id]}, provenance)

@@ -9,7 +9,7 @@ import polars as pl
 from media_assets.lake.delta import Lake
 from media_assets.lake.overview import batch_overview
 from media_assets.lake.publications import unfinished_publications
-from media_assets.stages.stage import IMAGE_STAGES, Stage
+from media_assets.stages.stage import Stage
 from media_assets.tables.columns import Status
 
 
@@ -17,8 +17,8 @@ def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
     """Planned batches in which every item that entered these stages, or one before them, has its status there, and
     that are not half published. Nothing enters a stage when the one before let nothing through: it is done then.
     """
-    up_to = IMAGE_STAGES[: 1 + max(IMAGE_STAGES.index(stage) for stage in stages)]
-    rows = batch_overview(lake).filter(pl.col("stage").is_in([stage.name for stage in up_to]))
+    up_to = {each.name for stage in stages for each in stage.line}
+    rows = batch_overview(lake).filter(pl.col("stage").is_in(up_to))
     told = pl.sum_horizontal(status.value for status in Status)
     complete = rows.group_by("batch_id").agg((told == pl.col("expected")).all().alias("is_done")).filter("is_done")
     return set(complete["batch_id"]) - unfinished_publications(lake.location)

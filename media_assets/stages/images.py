@@ -1,4 +1,4 @@
-"""The image path over one batch: take in → read → assemble → audit → commit.
+"""The path over one batch: take in → read → the videos' stills → assemble → audit → commit.
 
 This is the whole of promise "nothing is silent, status last" in one page. Not here: Dagster (`defs/`), decoding
 (`media/`), downloading (`ingest/fetch/`).
@@ -12,12 +12,13 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from media_assets.errors import ContractBroken, MediaAssetsError, ReconciliationBroken, RivalRun, StoreFailed
 from media_assets.lake.delta import Provenance
 from media_assets.lake.journal import FetchJournal
+from media_assets.lake.overview import is_of_other_branch
 from media_assets.lake.parts import PartWriter
 from media_assets.lake.publications import unfinished_publications
 from media_assets.lake.store_errors import READ_ERRORS, STORE_ERRORS, store_code, told
@@ -34,13 +35,15 @@ from media_assets.stages.audit import (
 from media_assets.stages.brightness import BrightnessSample
 from media_assets.stages.commit import Turns, commit_batch
 from media_assets.stages.failures import Told
-from media_assets.stages.intake import Intake, named_blobs, read_manifest, read_past, take_in
+from media_assets.stages.intake import Intake, named_blobs, read_manifest, read_past, take_in, videos_and_pictures
+from media_assets.stages.keyframes import KeyframeReader
 from media_assets.stages.outage import OutageGuard
 from media_assets.stages.pictures import caption_of
 from media_assets.stages.reading import BatchReader
 from media_assets.stages.report import BatchReport, StageReport
 from media_assets.stages.rows import Reading, tensor_row
-from media_assets.stages.stage import IMAGE_STAGES, RAW, TENSORS, Stage
+from media_assets.stages.stage import IMAGE_STAGES, KEYFRAMES, RAW, TENSORS, Stage
+from media_assets.stages.stills import StillRows, sort_out
 from media_assets.stages.tensor_parts import TensorParts
 from media_assets.stages.workbench import ReadOptions, Workbench
 from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES
@@ -101,7 +104,9 @@ def _read_batch(
     turns = Turns.seen(bench.lake, batch_id)
     versions = code_versions(stages, options)
     journal = FetchJournal.of(bench.lake.location, batch_id)
-    intake = _take_in(bench, batch_id, versions, journal, options)
+    of_pictures = [stage for stage in stages if stage is not KEYFRAMES]
+    taken = {stage.name: versions[stage.name] for stage in of_pictures or stages}
+    intake = _take_in(bench, batch_id, taken, journal, options)
     with ExitStack() as stack:
         stack.enter_context(journal)
         stack.callback(bench.blobs.close)
@@ -109,24 +114,38 @@ def _read_batch(
         if TENSORS in stages:
             parts = TensorParts(stack.enter_context(PartWriter(bench.lake, TENSORS_IMAGES, batch_id, "tensor")))
         brightness = BrightnessSample(len(intake.entered))
-        reader = _reader(bench, options, intake, stages[0], parts, brightness, journal)
-        readings = {reading.key: reading for reading in reader.readings()}
+        outage = OutageGuard(batch_id, len(intake.entered), options.outage_share, options.outage_least)
+        reader = _reader(bench, options, intake, stages[0], parts, brightness, journal, outage)
+        readings = {reading.key: reading for reading in reader.readings()} if of_pictures else {}
         assembly = Assembly(intake, readings, versions, len(options.specs), provenance, bench.now())
-        assembled = assembly.stages(stages)
+        assembled = assembly.stages(of_pictures)
+        stills = None
+        if KEYFRAMES in stages:
+            stills = _keyframes(bench, options, assembly, assembled, outage)
+            assembled.append(stills.rows)
         findings = _audit(bench, intake, assembled, parts, options)
         fetched = journal if RAW in stages else None
         outdated = outdated_by(assembled, intake.past)
         told = Told(batch_id, intake.past, assembly.now)
         commit_batch(turns, assembled, outdated, told, parts.writer if parts else None, provenance, fetched)
     report = _report(batch_id, assembled, findings, reader, readings, parts, time.monotonic() - started)
+    if stills is not None:
+        report = stills.told(report)
     # A replay has only some of the tensors in hand: what is known of the whole batch says more.
     return report if intake.carried else replace(report, brightness=brightness.counts())
 
 
 def code_versions(stages: Sequence[Stage], options: ReadOptions) -> dict[str, str]:
-    """Stage name → code version; the tensors' also names the specs, since another spec is another output."""
-    specs = ",".join(spec.name for spec in options.specs)
-    return {s.name: f"{s.code_version}/{specs}" if s is TENSORS else s.code_version for s in stages}
+    """Stage name → code version; the tensors' also names the specs, and the keyframes' their choice: another one is
+    another output.
+    """
+    chosen = options.keyframes
+    apart = "" if chosen.near_identical_levels is None else f"/{chosen.near_identical_levels}"
+    made_by = {
+        TENSORS: "/" + ",".join(spec.name for spec in options.specs),
+        KEYFRAMES: f"/{chosen.policy}/{chosen.max_frames}{apart}",
+    }
+    return {stage.name: stage.code_version + made_by.get(stage, "") for stage in stages}
 
 
 def _whole_when_half_published(bench: Workbench, batch_id: str, options: ReadOptions) -> ReadOptions:
@@ -156,6 +175,7 @@ def _reader(
     parts: TensorParts | None,
     brightness: BrightnessSample,
     journal: FetchJournal,
+    outage: OutageGuard,
 ) -> BatchReader:
     def keep_tensors(reading: Reading, tensors: tuple[bytes, ...]) -> None:
         assert parts is not None, "tensors were asked for"
@@ -165,8 +185,45 @@ def _reader(
         for spec, tensor in zip(options.specs, tensors, strict=True):
             parts.append(tensor_row(intake.batch_id, reading.frame_id, spec, spec.shape_for(*size_px), tensor))
 
-    outage = OutageGuard(intake.batch_id, len(intake.entered), options.outage_share, options.outage_least)
     return BatchReader(bench, options, intake, first, parts is not None, journal, keep_tensors, outage)
+
+
+@dataclass
+class _Stills:
+    """The batch's keyframes, and what reading them took."""
+
+    reader: KeyframeReader
+    rows: StageRows
+    cells: tuple[Cell, ...]
+
+    def told(self, report: BatchReport) -> BatchReport:
+        """A report with these in it."""
+        return replace(
+            report,
+            n_read=max(report.n_read, self.reader.n_done),  # with `raw/media` the videos were counted already
+            decode_cpu_seconds=report.decode_cpu_seconds + self.reader.cpu_seconds,
+            n_damaged_blobs=report.n_damaged_blobs + self.reader.n_damaged,
+            cells_of_stills=self.cells,
+        )
+
+
+def _keyframes(
+    bench: Workbench, options: ReadOptions, assembly: Assembly, assembled: Sequence[StageRows], outage: OutageGuard
+) -> _Stills:
+    intake = assembly.intake
+    raw = next((rows for rows in assembled if rows.stage is RAW), None)
+    if raw is None:
+        media = videos_and_pictures(intake)
+    else:
+        made = {str(row["item_key"]): row for row in raw.rows}
+        media = {key: made[key] for key in intake.entered if key in made}
+    entrants = sort_out(bench.lake, intake, media, assembly.versions[KEYFRAMES.name], options)
+    stills = StillRows(intake.batch_id, options, assembly.writer(KEYFRAMES))
+    proven = frozenset(key for key, reading in assembly.readings.items() if reading.video is not None)
+    reader = KeyframeReader(bench, options, intake.batch_id, outage, proven, len(assembly.readings))
+    for video in reader.read(entrants.videos):
+        stills.add(video)
+    return _Stills(reader, stills.gathered(entrants), stills.shown())
 
 
 def _audit(
@@ -187,8 +244,9 @@ def _audit(
             findings.append(parts.finding())
             per_item = {key: parts.n_rows(frame) for key, frame in rows.frame_ids.items()}
         else:
-            findings.append(contract_finding(contract, contract.frame(rows.rows)))
-            per_item = dict(Counter(str(row["item_key"]) for row in rows.rows))
+            table = rows.table()
+            findings.append(contract_finding(contract, table))
+            per_item = dict(Counter(map(str, table["item_key"].to_list())))
         findings.append(reconciliation_finding(contract, rows.entered, statuses, per_item))
         findings.append(status_finding(statuses))
     _refuse(broken(findings), findings)
@@ -229,6 +287,8 @@ def _report(
 def _stage_report(rows: StageRows, parts: TensorParts | None) -> StageReport:
     codes = Counter(row["error_code"] for row in rows.statuses if row["error_code"])
     n_rows, n_bytes = len(rows.rows), sum(row.get("size_bytes", 0) for row in rows.rows)
+    if rows.tables:
+        n_rows, n_bytes = sum(table.height for table in rows.tables), rows.n_bytes
     if rows.stage is TENSORS and parts is not None:
         n_rows, n_bytes = parts.n_rows_in_all, parts.n_bytes
     counts = status_counts(row["status"] for row in rows.statuses)
@@ -239,6 +299,8 @@ def _cells(stages: Sequence[StageRows], readings: dict[str, Reading], n_cells: i
     """Pictures of what was read, the failed ones first: they are what a person wants to see."""
     verdicts: dict[str, dict[str, Any]] = {}
     for row in (row for rows in stages for row in rows.statuses):
+        if is_of_other_branch(row["stage"], row["status"]):
+            continue
         before = verdicts.setdefault(row["item_key"], row)
         if Status(row["status"]).rank < Status(before["status"]).rank:
             verdicts[row["item_key"]] = row

@@ -16,7 +16,7 @@ from media_assets.errors import DECODER_FAULTS, NotMaterialized
 from media_assets.lake.delta import Lake
 from media_assets.lake.journal import JournalEntry
 from media_assets.media.identity import media_id as hash_of
-from media_assets.stages.stage import FRAMES, RAW, TENSORS, Stage, stage_named
+from media_assets.stages.stage import FRAMES, KEYFRAMES, RAW, TENSORS, Stage, stage_named
 from media_assets.stages.workbench import ReadOptions
 from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, MANIFEST, RAW_MEDIA
 from media_assets.tables.columns import Status
@@ -80,6 +80,7 @@ class Intake:
     to_read: tuple[Entry, ...]
     carried: frozenset[str]  # item keys left untouched (a replay's neighbours, and what was erased)
     past: Past = field(repr=False)
+    manifest: Mapping[str, Row] = field(repr=False)
 
 
 def read_manifest(lake: Lake, batch_id: str) -> dict[str, Row]:
@@ -129,14 +130,17 @@ def take_in(
 ) -> Intake:
     """Decide for every item whether it enters the first selected stage, and where its bytes are.
 
-    `versions` names the selected stages, in the order of the path, with the code version that each will write.
+    `versions` names the selected stages, in the order of the path, with the code version that each will write. With
+    `frames/keyframes` alone nothing is read here: what becomes of the videos is `keyframes.py`'s.
 
     Raises:
         NotMaterialized: the stage before the first selected one has not run for this batch.
     """
     first = stage_named(next(iter(versions)))
     entered = _entered(batch_id, manifest, past, first)
-    retry = None if options.retry_only is None else _with_repeats(past, options.retry_only.item_keys)
+    if first is KEYFRAMES:
+        return Intake(batch_id, entered, (), frozenset(), past, manifest)
+    retry = retried(past, options)
     carried = frozenset(
         key
         for key in entered
@@ -148,13 +152,27 @@ def take_in(
         for key, entry in entered.items()
         if key not in carried
     )
-    return Intake(batch_id, entered, to_read, carried, past)
+    return Intake(batch_id, entered, to_read, carried, past, manifest)
+
+
+def retried(past: Past, options: ReadOptions) -> frozenset[str] | None:
+    """The items that a replay tries again; None: it is no replay."""
+    return None if options.retry_only is None else _with_repeats(past, options.retry_only.item_keys)
+
+
+def videos_and_pictures(intake: Intake) -> dict[str, Row]:
+    """The `raw/media` rows of what enters `frames/keyframes`, in batch order, as the lake has them.
+
+    Raises:
+        NotMaterialized: `raw/media` has not run for this batch.
+    """
+    entered = _entered(intake.batch_id, intake.manifest, intake.past, KEYFRAMES)
+    return {key: intake.past.media[key] for key in entered}
 
 
 def _entered(batch_id: str, manifest: Mapping[str, Row], past: Past, first: Stage) -> dict[str, Entry]:
-    if first is RAW:
+    if (before := first.after) is None:
         return {key: Entry(item) for key, item in manifest.items()}
-    before = RAW if first is FRAMES else FRAMES
     going_on = _going_on(past, before)
     if going_on is None:
         raise NotMaterialized(
@@ -201,13 +219,14 @@ def _with_bytes(
     options: ReadOptions,
 ) -> Entry:
     media = past.media.get(entry.key)
+    wants_other = options.refetch or (options.retry_only is not None and _was_refused_as_video(past, entry.key))
     if first is TENSORS:
         frame = past.frames[entry.key]
         kept = _from_blob(frame["blob"], blob_size, entry, past)
     elif first is FRAMES and media is not None:
         kept = _from_blob(media["media_id"], blob_size, entry, past)
     else:
-        kept = None if options.refetch else _already_fetched(entry, past, journal, blob_size)
+        kept = None if wants_other else _already_fetched(entry, past, journal, blob_size)
     return Entry(entry.item, kept, entry.frame)
 
 
@@ -228,6 +247,12 @@ def _already_fetched(
     if status is None or status["blob"] in (None, refused):
         return None
     return _from_blob(status["blob"], blob_size, entry, past)
+
+
+def _was_refused_as_video(past: Past, item_key: str) -> bool:
+    """Whether a whole file turned out to hold no pictures that decode: a replay then asks its source for another."""
+    status = past.status(KEYFRAMES, item_key)
+    return status is not None and not status["is_retryable"] and not _bytes_were_good(status)
 
 
 def _bytes_were_good(status: Row) -> bool:

@@ -10,6 +10,7 @@ import polars as pl
 
 from media_assets.engine.tasks import Work
 from media_assets.lake.delta import Lake
+from media_assets.lake.overview import is_of_other_branch
 from media_assets.media.contact_sheet import Cell
 from media_assets.media.still import StillRequest
 from media_assets.stages.reading import READ_FRAME
@@ -40,9 +41,12 @@ def batch_cells(bench: Workbench, batch_id: str, n_cells: int = 64) -> list[Cell
 def _shown(lake: Lake, batch_id: str) -> Iterator[dict[str, Any]]:
     here = {"batch_id": [batch_id]}
     frames = lake.scan(FRAMES_IMAGES, here).select("item_key", pl.col("blob").alias("frame")).collect()
-    statuses = lake.scan(ITEM_STATUS, here).select("item_key", "status", "error_code", "message", "blob").collect()
+    told = ("stage", "item_key", "status", "error_code", "message", "blob")
+    statuses = lake.scan(ITEM_STATUS, here).select(told).collect()
     verdicts: dict[str, dict[str, Any]] = {}
     for row in statuses.iter_rows(named=True):
+        if is_of_other_branch(row["stage"], row["status"]):
+            continue
         before = verdicts.get(row["item_key"])
         if before is None or Status(row["status"]).rank < Status(before["status"]).rank:
             verdicts[row["item_key"]] = row

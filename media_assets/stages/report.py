@@ -35,6 +35,7 @@ class BatchReport:
     decode_cpu_seconds: float
     n_damaged_blobs: int  # kept blobs that were no longer what was kept: fetched again, or the item failed
     cells: tuple[Cell, ...] = field(default=(), repr=False)  # the contact sheet's pictures
+    cells_of_stills: tuple[Cell, ...] = field(default=(), repr=False)  # the same of `frames/keyframes`
     brightness: tuple[int, ...] = ()  # a sample of the tensors made, counted in `curation.profile.BRIGHTNESS_BINS`
 
     @property

@@ -1,10 +1,10 @@
-"""The stages of the image path: their names, tables and code versions."""
+"""The stages of the path: their names, tables and code versions, and which comes after which."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from media_assets.tables import FRAMES_IMAGES, RAW_MEDIA, TENSORS_IMAGES, TableContract
+from media_assets.tables import FRAMES_IMAGES, FRAMES_KEYFRAMES, RAW_MEDIA, TENSORS_IMAGES, TableContract
 
 
 @dataclass(frozen=True)
@@ -13,20 +13,27 @@ class Stage:
 
     contract: TableContract
     code_version: str  # raised whenever the same input may give another output
+    after: Stage | None = None  # whose items enter it; None: all of the manifest
 
     @property
     def name(self) -> str:
         """The value of `stage` in `ingest/item_status`."""
         return self.contract.name
 
+    @property
+    def line(self) -> tuple[Stage, ...]:
+        """The stages that an item passes to come here, the first one first, this one last."""
+        return (self,) if self.after is None else (*self.after.line, self)
+
 
 # 2: damaged pixels of PNGs and missing strips of TIFFs are refused; 3: no queries of URLs in raw/media; 4: videos
 RAW = Stage(RAW_MEDIA, code_version="4")
-FRAMES = Stage(FRAMES_IMAGES, code_version="1")
-TENSORS = Stage(TENSORS_IMAGES, code_version="1")
+FRAMES = Stage(FRAMES_IMAGES, code_version="1", after=RAW)
+TENSORS = Stage(TENSORS_IMAGES, code_version="1", after=FRAMES)
+KEYFRAMES = Stage(FRAMES_KEYFRAMES, code_version="1", after=RAW)
 
-IMAGE_STAGES: tuple[Stage, ...] = (RAW, FRAMES, TENSORS)
-"""In the order of the data's path, which is also the order of their commits."""
+IMAGE_STAGES: tuple[Stage, ...] = (RAW, FRAMES, TENSORS, KEYFRAMES)
+"""In the order of their commits. Pictures go on from `raw/media` to frames and tensors, videos to keyframes."""
 
 
 def stage_named(name: str) -> Stage:

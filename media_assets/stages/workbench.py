@@ -15,6 +15,7 @@ from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
 from media_assets.media.still import StillLimits
 from media_assets.media.tensors import TensorSpec
+from media_assets.media.video.keyframes import KeyframeRequest
 
 Progress = Callable[[str, int, int], None]
 """Called with (batch_id, items done, items in all)."""
@@ -62,6 +63,7 @@ class ReadOptions:
     specs: tuple[TensorSpec, ...] = (TensorSpec(),)
     still_limits: StillLimits = field(default_factory=StillLimits)
     background: tuple[int, int, int] = (255, 255, 255)
+    keyframes: KeyframeRequest = field(default_factory=KeyframeRequest)
     refetch: bool = False  # ask the source again even for items whose bytes are kept
     retry_only: RetryOnly | None = None
     outage_share: float = 0.5  # a batch with a larger share of retryable failures is an outage,

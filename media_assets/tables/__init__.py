@@ -15,13 +15,14 @@ ALL_TABLES: tuple[TableContract, ...] = (
     ITEM_STATUS,
     RAW_MEDIA,
     FRAMES_IMAGES,
+    FRAMES_KEYFRAMES,
     TENSORS_IMAGES,
     TENSORS_HISTOGRAMS,
     TENSORS_STATISTICS,
     FAILURES,
     BATCH_PROFILES,
 )
-"""Every table of the graph, in the order of the data's path. Nothing writes `frames/keyframes` yet."""
+"""Every table of the graph, in the order of the data's path."""
 
 __all__ = [
     "ALL_TABLES",

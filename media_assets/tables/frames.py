@@ -101,5 +101,5 @@ FRAMES_KEYFRAMES = TableContract(
     primary_key=("batch_id", "frame_id"),
     partition_by=("batch_id",),
     description="The stills worth looking at of each accepted video, where in it they are, and by which policy they "
-    "were chosen. Nothing writes it yet.",
+    "were chosen.",
 )

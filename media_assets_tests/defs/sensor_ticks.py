@@ -7,8 +7,10 @@ from typing import Any
 
 import dagster as dg
 
+from media_assets.defs.descriptions import asset_key
 from media_assets.defs.graph import build_defs
 from media_assets.defs.resources import Settings, WorkbenchResource
+from media_assets.stages.stage import IMAGE_STAGES
 
 
 @dataclass
@@ -53,4 +55,4 @@ class Daemon:
         ).run_id
 
 
-_EVERY_TABLE = [dg.AssetKey(["raw", "media"]), dg.AssetKey(["frames", "images"]), dg.AssetKey(["tensors", "images"])]
+_EVERY_TABLE = [asset_key(stage.contract) for stage in IMAGE_STAGES]

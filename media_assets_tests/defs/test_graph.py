@@ -23,11 +23,12 @@ SPECS = {
     "raw/media": (("ingest/manifest",), "raw", True, {"deltalake", "image"}, "4", True),
     "frames/images": (("raw/media",), "frames", True, {"deltalake", "image"}, "1", True),
     "tensors/images": (("frames/images",), "tensors", True, {"deltalake", "numpy"}, "1", True),
+    "frames/keyframes": (("raw/media",), "frames", True, {"deltalake", "video"}, "1", True),
     "tensors/histograms": (("tensors/images",), "tensors", False, {"deltalake", "polars"}, "1", True),
     "tensors/statistics": (("tensors/histograms",), "tensors", False, {"deltalake", "polars"}, "2", True),
     "ops/batch_profiles": (("raw/media", "tensors/images"), "outcomes", True, {"deltalake"}, None, False),
     "ingest/item_status": (
-        ("frames/images", "raw/media", "tensors/images"),
+        ("frames/images", "frames/keyframes", "raw/media", "tensors/images"),
         "outcomes",
         True,
         {"deltalake"},
@@ -70,7 +71,8 @@ def test_every_table_is_an_asset_with_schema_owner_and_description() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["raw/media", "frames/images", "tensors/images", "tensors/histograms", "tensors/statistics"]
+    "key",
+    ["raw/media", "frames/images", "frames/keyframes", "tensors/images", "tensors/histograms", "tensors/statistics"],
 )
 def test_column_lineage_names_columns_that_exist(key: str) -> None:
     tables = {contract.path: contract for contract in ALL_TABLES}
@@ -121,7 +123,7 @@ def test_automation_asks_for_the_whole_chain_of_each_planned_batch(
 ) -> None:
     batch_ids = plan_four()
     asked, _ = requested(instance, settings)
-    chain = {"raw/media", "frames/images", "tensors/images"}
+    chain = {"raw/media", "frames/images", "tensors/images", "frames/keyframes"}
     assert {(key, batch) for key in chain for batch in batch_ids} <= asked
 
 

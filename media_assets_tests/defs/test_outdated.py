@@ -54,7 +54,7 @@ def test_what_new_code_makes_otherwise_is_stale_and_made_anew_by_a_range_without
     hits = dict(shelf.hits)
     monkeypatch.setitem(TENSORS.__dict__, "code_version", "next")
     monkeypatch.setattr(runs, "build_defs", build_next)
-    older = made_otherwise(settings.open_lake(), [TENSORS], settings.specs())
+    older = made_otherwise(settings.open_lake(), [TENSORS], settings.options())
     assert older == {batch_id: {"tensors/images"} for batch_id in batch_ids}
 
     (result,) = Launcher(settings, instance).remake(older)
@@ -64,5 +64,5 @@ def test_what_new_code_makes_otherwise_is_stale_and_made_anew_by_a_range_without
     by_stage = {stage: set(of["run_id"]) for (stage,), of in statuses.group_by("stage")}
     assert by_stage["tensors.images"] == {result.run_id}
     assert result.run_id not in by_stage["raw.media"] | by_stage["frames.images"]
-    assert made_otherwise(settings.open_lake(), [TENSORS], settings.specs()) == {}
+    assert made_otherwise(settings.open_lake(), [TENSORS], settings.options()) == {}
     assert staleness(instance, build_next(settings), batch_ids[3]) == dict.fromkeys(KEYS, FRESH)

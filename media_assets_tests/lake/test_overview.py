@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from media_assets.lake.delta import Lake
-from media_assets.lake.overview import DeadLetterFilter, batch_overview, dead_letters, item_counts
+from media_assets.lake.overview import STAGES, DeadLetterFilter, batch_overview, dead_letters, item_counts
 from media_assets.tables import ITEM_STATUS
 from media_assets_tests.lake.lakes import US, lake_at, plan
 from media_assets_tests.tables.rows import NOON, valid
@@ -48,12 +48,14 @@ def test_a_planned_batch_is_pending_at_its_first_stage(lake: Lake) -> None:
         ("a", "raw.media"): {"expected": 3, "pending": 3},
         ("a", "frames.images"): {},
         ("a", "tensors.images"): {},
+        ("a", "frames.keyframes"): {},
         ("b", "raw.media"): {"expected": 1, "pending": 1},
         ("b", "frames.images"): {},
         ("b", "tensors.images"): {},
+        ("b", "frames.keyframes"): {},
     }
-    assert batch_overview(lake)["batch_id"].to_list() == ["a"] * 3 + ["b"] * 3
-    assert batch_overview(lake)["stage"].to_list()[:3] == ["raw.media", "frames.images", "tensors.images"]
+    assert batch_overview(lake)["batch_id"].to_list() == ["a"] * 4 + ["b"] * 4
+    assert batch_overview(lake)["stage"].to_list()[:4] == list(STAGES)
 
 
 def test_a_stage_expects_what_the_stage_before_let_through(lake: Lake) -> None:
@@ -85,6 +87,7 @@ def test_a_stage_expects_what_the_stage_before_let_through(lake: Lake) -> None:
         },
         ("a", "frames.images"): {"expected": 3, "accepted": 1, "failed": 1, "pending": 1},
         ("a", "tensors.images"): {"expected": 1, "pending": 1},
+        ("a", "frames.keyframes"): {"expected": 3, "pending": 3},
     }
 
 
@@ -104,8 +107,8 @@ def test_lines_that_could_not_be_planned_are_counted_as_failed(lake: Lake) -> No
     )
     found = overview(lake)
     assert found["photos.rejected", "ingest.manifest"] == {"expected": 2, "failed": 2}
-    assert len(found) == 7
-    assert batch_overview(lake)["batch_id"].to_list() == ["photos.0001"] * 3 + ["photos.rejected"] + ["zoo.0001"] * 3
+    assert len(found) == 9
+    assert batch_overview(lake)["batch_id"].to_list() == ["photos.0001"] * 4 + ["photos.rejected"] + ["zoo.0001"] * 4
 
 
 def test_bad_lines_are_seen_when_nothing_of_their_list_could_be_planned(lake: Lake) -> None:
@@ -207,6 +210,7 @@ def test_an_item_counts_once_by_the_status_that_says_most(lake: Lake) -> None:
     report(lake, "s.1", "raw.media", a="accepted", b="accepted", c="duplicate", d="accepted", e="failed/not_found")
     report(lake, "s.1", "frames.images", a="failed/corrupt", b="converted", d="accepted")
     report(lake, "s.1", "tensors.images", b="accepted", d="accepted")
+    report(lake, "s.1", "frames.keyframes", b="filtered", d="filtered")  # pictures: they are frames
     report(lake, "s.3", "raw.media", a="accepted")
     counts = item_counts(lake, ["s.1", "s.2"])
     assert set(counts) == {"s.1"}

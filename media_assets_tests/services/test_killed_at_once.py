@@ -68,7 +68,10 @@ def test_a_batch_is_done_without_a_person_after_everything_was_killed_at_once(tm
         statuses = settings.open_lake().scan(ITEM_STATUS).collect()
         counted = Counter(statuses.select("stage", "status").iter_rows())
         stages = ("raw.media", "frames.images", "tensors.images")
-        assert counted == {(stage, "accepted"): N_ITEMS for stage in stages}
+        assert counted == {
+            **{(stage, "accepted"): N_ITEMS for stage in stages},
+            ("frames.keyframes", "filtered"): N_ITEMS,
+        }
         assert instance.get_run_by_id(killed.run_id).tags[KILLED] == "true"  # type: ignore[union-attr]
         assert len(instance.get_runs()) <= 3, "the killed one, its retry, and perhaps the statistics"
     assert {key: n for key, n in shelf.hits.items() if key != SLOW} == {f"{i}.jpg": 1 for i in range(N_ITEMS - 1)}

@@ -134,7 +134,7 @@ def test_automation_is_on_and_runs_a_planned_batch_without_a_click(
         expect(screens.sensor_switch(page, SENSOR).get_by_role("checkbox")).to_be_checked(timeout=screens.SHOWN_MS)
     dagster_dev.wait_for(
         f"a status for each item of {planned} at each stage",
-        lambda: set(statuses(workplace, [planned])["stage"]) == STAGES,
+        lambda: set(statuses(workplace, [planned])["stage"]) == {*STAGES, "frames.keyframes"},
         RUN_SECONDS,
     )
     with visitor.page(screens.asset_page("tensors/images", "partitions", partition=planned)) as page:
@@ -159,7 +159,8 @@ def test_a_range_backfill_launched_by_clicks_materializes_every_batch(
     runs = dagster_dev.runs_of_backfill(backfill, RUN_SECONDS)
     assert runs == ["SUCCESS"], "neighbouring batches share a run"
     counted = Counter(statuses(workplace, batches).select("batch_id", "stage", "status").iter_rows())
-    assert counted == {(batch, stage, "accepted"): BATCH_SIZE for batch in batches for stage in STAGES}
+    fates = {**dict.fromkeys(STAGES, "accepted"), "frames.keyframes": "filtered"}
+    assert counted == {(batch, stage, fate): BATCH_SIZE for batch in batches for stage, fate in fates.items()}
     with visitor.page(f"/runs/b/{backfill}") as page:
         page.get_by_text("100% completed").nth(len(IMAGE_PATH) - 1).wait_for()
     for batch in batches:

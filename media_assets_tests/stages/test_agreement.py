@@ -21,7 +21,7 @@ from media_assets.media.tensors import TensorSpec
 from media_assets.serving.tensors import TensorReader
 from media_assets.stages import images
 from media_assets.stages.done import done_batches
-from media_assets.stages.stage import FRAMES, IMAGE_STAGES, RAW, TENSORS
+from media_assets.stages.stage import FRAMES, IMAGE_STAGES, KEYFRAMES, RAW, TENSORS
 from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, RAW_MEDIA, TENSORS_IMAGES
 from media_assets_tests.media.pictures import make_jpeg
 from media_assets_tests.shelf import Shelf
@@ -175,12 +175,13 @@ def test_what_later_stages_said_of_other_bytes_is_withdrawn_when_an_early_stage_
     shelf.statuses["2.jpg"] = 404
     shelf.files["0.jpg"] = make_jpeg(77)
     case.run(stages=[RAW], refetch=True)
-    assert (case.statuses("frames.images"), case.statuses("tensors.images")) == ({}, {})
+    for stage in (FRAMES, TENSORS, KEYFRAMES):
+        assert case.statuses(stage.name) == {}, stage.name
     assert done_batches(case.bench.lake, IMAGE_STAGES) == set()
     assert done_batches(case.bench.lake, [RAW]) == {BATCH}
     with pytest.raises(NotMaterialized, match=rf"without a status at stage tensors.images .*: {BATCH}"):
         TensorReader(case.bench.lake)
-    case.run(stages=[FRAMES, TENSORS])
+    case.run(stages=[FRAMES, TENSORS, KEYFRAMES])
     assert done_batches(case.bench.lake, IMAGE_STAGES) == {BATCH}
     assert disagreements(case) == []
     assert len(TensorReader(case.bench.lake)) > 0
@@ -242,12 +243,12 @@ def test_tensors_name_what_to_make_first_when_the_rows_of_frames_are_not_there(c
 def test_batches_of_other_specs_or_older_code_are_told_by_table(case: Case) -> None:
     lake = case.bench.lake
     case.run()
-    assert made_otherwise(lake, IMAGE_STAGES, case.options.specs) == {}
+    assert made_otherwise(lake, IMAGE_STAGES, case.options) == {}
     other = replace(case.options, specs=(TensorSpec(size=(16, 16), resize_shorter_px=18),))
-    assert made_otherwise(lake, IMAGE_STAGES, other.specs) == {BATCH: {"tensors/images"}}
-    assert made_otherwise(lake, [RAW, FRAMES], other.specs) == {}
+    assert made_otherwise(lake, IMAGE_STAGES, other) == {BATCH: {"tensors/images"}}
+    assert made_otherwise(lake, [RAW, FRAMES], other) == {}
     case.run(stages=[TENSORS], specs=other.specs)
-    assert made_otherwise(lake, IMAGE_STAGES, other.specs) == {}
+    assert made_otherwise(lake, IMAGE_STAGES, other) == {}
     assert set(lake.scan(TENSORS_IMAGES).collect()["spec"]) == {other.specs[0].name}, (
         "the table holds what is configured"
     )
@@ -259,7 +260,7 @@ def test_pending_is_never_below_zero(case: Case) -> None:
     stopped = pl.when(pl.col("status") == "failed").then("status").otherwise(pl.lit("filtered"))
     fewer = lake.scan(ITEM_STATUS, {"stage": ["raw.media"]}).collect().with_columns(status=stopped)
     lake.overwrite(ITEM_STATUS, fewer, {"stage": ["raw.media"], "batch_id": [BATCH]}, images.Provenance("x", "1"))
-    assert batch_overview(lake)["pending"].to_list() == [0, 0, 0]
+    assert batch_overview(lake)["pending"].to_list() == [0, 0, 0, 0]
     assert done_batches(lake, IMAGE_STAGES) == set(), "frames speak of items that never came to them"
 
 

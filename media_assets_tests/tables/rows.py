@@ -24,7 +24,7 @@ from media_assets.tables import (
     TableContract,
 )
 
-CONTRACTS: tuple[TableContract, ...] = (*ALL_TABLES, FRAMES_KEYFRAMES)
+CONTRACTS: tuple[TableContract, ...] = ALL_TABLES
 
 Row = dict[str, Any]
 

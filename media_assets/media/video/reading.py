@@ -16,6 +16,7 @@ import numpy as np
 from media_assets.errors import ErrorCode, ItemError
 from media_assets.media.boundary import decoding
 from media_assets.media.containers.png import encode_png
+from media_assets.media.frames import small_jpeg
 from media_assets.media.identity import frame_id, require_same_file
 from media_assets.media.video.decoding import Group, Undecodable, decode_pictures, groups_of, out_of_reach
 from media_assets.media.video.keyframes import KeyframeCounts, KeyframeRequest, choose_keyframes, keyframes
@@ -45,6 +46,7 @@ class PartRequest(msgspec.Struct, frozen=True):
     groups: tuple[Group, ...]
     limits: VideoLimits
     out_of_reach: tuple[int, ...] = ()
+    n_thumbnails: int = 0
 
 
 class PlannedStill(msgspec.Struct, frozen=True):
@@ -75,13 +77,14 @@ class VideoPlan(msgspec.Struct):
 
 
 class EncodedStill(msgspec.Struct):
-    """A decoded still: a lossless PNG, upright, square pixels, sRGB."""
+    """A decoded still: a lossless PNG, upright, square pixels, sRGB; the first ones of a part with a small JPEG."""
 
     pts_ticks: int
     width_px: int
     height_px: int
     png: bytes
     conversions: tuple[str, ...]
+    thumbnail: bytes | None = None
 
 
 class VideoPart(msgspec.Struct):
@@ -127,7 +130,7 @@ def read_part(file: VideoFile, request: PartRequest) -> VideoPart:
         ItemError: TOO_MANY_PIXELS, CORRUPT, DECODER_MEMORY, STORAGE_FAILED.
     """
     undecodable = Undecodable(dict.fromkeys(request.out_of_reach, "nothing before it can be decoded"))
-    stills = []
+    stills: list[EncodedStill] = []
     with opened(file, sniffed(file)) as container:
         stream = pictures_of(container)
         assert stream is not None, "the video was planned"
@@ -138,7 +141,8 @@ def read_part(file: VideoFile, request: PartRequest) -> VideoPart:
             height, width = picture.pixels.shape[:2]
             with decoding("encoding a still"):
                 png = encode_png(picture.pixels)
-            stills.append(EncodedStill(frame.pts, width, height, png, picture.conversions))
+                small = small_jpeg(picture.pixels) if len(stills) < request.n_thumbnails else None
+            stills.append(EncodedStill(frame.pts, width, height, png, picture.conversions, small))
     return VideoPart(tuple(stills), undecodable.faults)
 
 
