@@ -75,8 +75,10 @@ def materialize(
     from media_assets.defs.failed_batches import failed_batches
     from media_assets.defs.runs import made_otherwise, matching_batches, stages_selected
     from media_assets.defs.tensors import statistics_are_behind
-    from media_assets.stages.done import done_batches
+    from media_assets.stages.done import done_batches, made_in_part
+    from media_assets.stages.stage import KEYFRAMES
 
+    results = []
     if outdated and (again or refetch or failed or selection):
         raise click.UsageError("expected --outdated alone or with --batch: it says itself which tables are made.")
     output = Output(as_json)
@@ -95,7 +97,10 @@ def materialize(
             elif not (again or refetch):
                 done = done_batches(settings.open_lake(), stages)
                 batches = [batch for batch in batches if batch not in done]
-            results = launcher.materialize(batches, stages, refetch=refetch, accept_failures=accept_failures)
+                later = made_in_part(settings.open_lake(), stages, batches)
+                batches = [batch for batch in batches if batch not in later]
+                results = launcher.materialize(later, [KEYFRAMES], accept_failures=accept_failures)
+            results += launcher.materialize(batches, stages, refetch=refetch, accept_failures=accept_failures)
         is_new = any(result.success and not result.is_of_another for result in results)
         if not selection and (is_new or (not results and statistics_are_behind(settings.open_lake()))):
             results.append(launcher.measure_statistics())
@@ -106,8 +111,8 @@ def materialize(
     if told := sorted({table for batch in matching for table in older.get(batch, ())}):
         n_batches = sum(batch in older for batch in matching)
         output.say(
-            f"{n_batches} batches hold {', '.join(told)} as an earlier version of the program, or other TensorSpecs, "
-            f"made it. They stay as they are; --outdated makes them anew, and replaces what other specs had made."
+            f"{n_batches} batches hold {', '.join(told)} as an earlier version of the program, or other settings, "
+            f"made it. They stay as they are; --outdated makes them anew, and replaces what other settings had made."
         )
     show_runs(settings, results, output, nothing)
 

@@ -41,6 +41,7 @@ class Entry:
     item: Row  # its manifest row
     kept: KeptBytes | None = None
     frame: Row | None = None  # its frames/images row, when only tensors are made
+    spare: KeptBytes | None = None  # what stays where the source has no other bytes, which are asked for
 
     @property
     def key(self) -> str:
@@ -219,14 +220,15 @@ def _with_bytes(
     options: ReadOptions,
 ) -> Entry:
     media = past.media.get(entry.key)
-    wants_other = options.refetch or (options.retry_only is not None and _was_refused_as_video(past, entry.key))
     if first is TENSORS:
         frame = past.frames[entry.key]
         kept = _from_blob(frame["blob"], blob_size, entry, past)
     elif first is FRAMES and media is not None:
         kept = _from_blob(media["media_id"], blob_size, entry, past)
     else:
-        kept = None if wants_other else _already_fetched(entry, past, journal, blob_size)
+        kept = None if options.refetch else _already_fetched(entry, past, journal, blob_size)
+        if options.retry_only is not None and _was_refused_as_video(past, entry.key):
+            return Entry(entry.item, None, entry.frame, spare=kept)
     return Entry(entry.item, kept, entry.frame)
 
 

@@ -15,7 +15,7 @@ from media_assets.media.contact_sheet import Cell
 from media_assets.media.still import StillRequest
 from media_assets.stages.reading import READ_FRAME
 from media_assets.stages.workbench import Workbench
-from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS
+from media_assets.tables import FRAMES_IMAGES, FRAMES_KEYFRAMES, ITEM_STATUS
 from media_assets.tables.columns import Status
 
 
@@ -50,7 +50,8 @@ def _shown(lake: Lake, batch_id: str) -> Iterator[dict[str, Any]]:
         before = verdicts.get(row["item_key"])
         if before is None or Status(row["status"]).rank < Status(before["status"]).rank:
             verdicts[row["item_key"]] = row
-    blobs = dict(frames.iter_rows())
+    of_videos = lake.scan(FRAMES_KEYFRAMES, here).sort("pts_ns").select("item_key", "blob").collect()
+    blobs = dict(of_videos.unique("item_key", keep="first", maintain_order=True).iter_rows()) | dict(frames.iter_rows())
     of_bytes = {
         row["blob"]: blobs[row["item_key"]] for row in statuses.iter_rows(named=True) if row["item_key"] in blobs
     }

@@ -117,7 +117,10 @@ class BatchReader:
         self._followers = [pair for pair in self._followers if pair[1].key not in keys]
         missing: dict[str, Entry] = {}
         for reading in (*damaged, *waiting):
-            if reading.entry.kept is None:  # fetched meanwhile, and stored whole in place of the damaged blob
+            spare = reading.entry.spare
+            if spare is not None and spare.blob == reading.media_id:  # damaged, and the source gave nothing
+                self._fail(reading, _unusable(ErrorCode.BLOB_DAMAGED, "The kept bytes are damaged."))
+            elif reading.entry.kept is None:  # fetched meanwhile, and stored whole in place of the damaged blob
                 assert reading.media_id is not None, "what was fetched has a name"
                 yield from self._work(reading, reading.media_id, is_kept=False)
             else:
@@ -154,6 +157,10 @@ class BatchReader:
         for result in results:
             entry = missing[str(result.key)]
             if not isinstance(result, Fetched):
+                if (spare := entry.spare) is not None:
+                    reading = Reading(entry, spare.media_id, spare.size_bytes, spare.fetched_at)
+                    yield from self._work(reading, spare.blob, is_kept=True)
+                    continue
                 self._fail(Reading(entry, result.media_id), _not_fetched(entry, result.error))
                 continue
             self.n_downloaded += 1

@@ -13,7 +13,8 @@ from media_assets.defs import runs
 from media_assets.defs.graph import build_defs
 from media_assets.defs.resources import Settings
 from media_assets.defs.runs import Launcher, made_otherwise
-from media_assets.stages.stage import TENSORS
+from media_assets.stages.done import done_batches, made_in_part
+from media_assets.stages.stage import IMAGE_STAGES, KEYFRAMES, TENSORS
 from media_assets.tables import ITEM_STATUS
 from media_assets_tests.shelf import Shelf
 
@@ -66,3 +67,23 @@ def test_what_new_code_makes_otherwise_is_stale_and_made_anew_by_a_range_without
     assert result.run_id not in by_stage["raw.media"] | by_stage["frames.images"]
     assert made_otherwise(settings.open_lake(), [TENSORS], settings.options()) == {}
     assert staleness(instance, build_next(settings), batch_ids[3]) == dict.fromkeys(KEYS, FRESH)
+
+
+def test_batches_from_before_there_were_keyframes_get_them_and_nothing_else(
+    launcher: Launcher, plan_four: Callable[[], list[str]], settings: Settings, shelf: Shelf
+) -> None:
+    first, *others = plan_four()
+    pictures = [stage for stage in IMAGE_STAGES if stage is not KEYFRAMES]
+    launcher.materialize([first], pictures)
+    lake = settings.open_lake()
+    assert done_batches(lake, pictures) == {first}
+    assert done_batches(lake, IMAGE_STAGES) == set()
+    assert made_in_part(lake, IMAGE_STAGES, [first, *others]) == [first]
+    assert made_in_part(lake, pictures, [first, *others]) == []
+    hits = dict(shelf.hits)
+    (result,) = launcher.materialize([first], [KEYFRAMES])
+    assert result.success, result.error
+    assert done_batches(lake, IMAGE_STAGES) == {first}
+    assert shelf.hits == hits
+    fates = lake.scan(ITEM_STATUS, {"stage": [KEYFRAMES.name]}).collect()["status"].unique().to_list()
+    assert fates == ["filtered"]

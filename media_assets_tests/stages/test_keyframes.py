@@ -207,6 +207,28 @@ def test_a_video_of_which_nothing_chosen_decodes_is_a_dead_letter_and_its_replay
     assert tables_of(case.bench.lake) == tables_of(clean.bench.lake)
 
 
+def test_a_replay_whose_source_is_gone_keeps_the_file_that_was_there(case: Case, shelf: Shelf) -> None:
+    case.run(keyframes=MIDDLE)
+    before = tables_of(case.bench.lake)
+    shelf.statuses["bad.mp4"] = 404
+    case.run(retry=["bad.mp4"], keyframes=MIDDLE)
+    assert tables_of(case.bench.lake) == before
+
+    (blob,) = (p for p in Path(case.bench.lake.location.root).rglob(media_id(FILES["bad.mp4"])) if p.is_file())
+    blob.chmod(0o600)
+    blob.write_bytes(FILES["bad.mp4"][:-1] + b"?")
+    case.run(retry=["bad.mp4"], keyframes=MIDDLE)
+    assert case.statuses()["bad.mp4"] == "failed/blob_damaged", "nor is it taken for what it was"
+
+
+def test_a_replay_under_another_choice_makes_all_of_the_batch_anew(case: Case, shelf: Shelf, tmp_path: Path) -> None:
+    case.run()
+    case.run([KEYFRAMES], retry=["bad.mp4"], keyframes=MIDDLE)
+    clean = make_case(tmp_path / "clean", shelf)
+    clean.run(keyframes=MIDDLE)
+    assert tables_of(case.bench.lake) == tables_of(clean.bench.lake)
+
+
 POINTS = (
     "before frames/images",
     "before frames/keyframes",
