@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
 
@@ -78,6 +79,18 @@ def test_videos_are_taken_in_by_confined_workers(run: Run, tmp_path: Path, monke
     assert [tuple(row.values()) for row in stills] == [
         (key, number) for key in ("a.mp4", "b.webm", "c.ts") for number in (0, 11, 23)
     ]
+    with dg.DagsterInstance.get() as instance:
+        key = dg.AssetKey(["frames", "keyframes"])
+        event = instance.get_latest_materialization_event(key)
+        assert event is not None
+        assert event.asset_materialization is not None
+        told = event.asset_materialization.metadata
+        assert (told["dagster/partition_row_count"].value, told["accepted"].value) == (9, 3)
+        assert "data:image/" in str(told["contact_sheet"].value)
+        checks = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+            [dg.AssetCheckKey(key, name) for name in ("contract_holds", "reconciles")]
+        )
+        assert [check.status.value for check in checks.values()] == ["SUCCEEDED"] * 2
     monkeypatch.setenv("MEDIA_ASSETS_KEYFRAME_POLICY", "best")
     assert "MEDIA_ASSETS_KEYFRAME_POLICY" in run("materialize", "--batch", "videos.*", code=1)
 

@@ -26,6 +26,7 @@ from media_assets.media.video.reading import VideoPart
 from media_assets.stages.done import done_batches
 from media_assets.stages.images import code_versions
 from media_assets.stages.keyframes import KeyframeReader
+from media_assets.stages.pictures import batch_cells
 from media_assets.stages.settled import settled_report
 from media_assets.stages.stage import IMAGE_STAGES, KEYFRAMES, RAW
 from media_assets.tables import FAILURES, FRAMES_KEYFRAMES, ITEM_STATUS
@@ -120,6 +121,8 @@ def test_each_video_gives_the_stills_its_policy_chooses(case: Case) -> None:
     assert told.n_bytes == sum(case.bench.blobs.size_bytes(blob) or 0 for blob in blobs)
     assert [cell.status for cell in report.cells_of_stills] == ["accepted"] * 4
     assert all(cell.thumbnail for cell in report.cells_of_stills)
+    later = {cell.caption: cell for cell in batch_cells(case.bench, BATCH)}
+    assert (later["clip.mp4"].status, later["clip.mp4"].thumbnail) == ("accepted", report.cells_of_stills[0].thumbnail)
 
 
 @pytest.mark.parametrize(
