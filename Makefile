@@ -28,7 +28,7 @@ help:
 	@echo 'make demo            run the whole path on sample media, offline'
 	@echo 'make dev             open the graph in the Dagster UI, on 127.0.0.1:$(PORT)'
 	@echo 'make test            the tests that need nothing but this machine ($(WORKERS) workers)'
-	@echo 'make test-slow       those of them that take ten seconds of a processor or more'
+	@echo 'make test-slow       those of them that take seven seconds of a processor or more'
 	@echo 'make test-services   the tests against real servers, on loopback'
 	@echo 'make check           format, lint, types, import direction, docs, licences, forbidden content'
 	@echo 'make format          let ruff format the code and mend what it can'

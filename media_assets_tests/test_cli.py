@@ -105,6 +105,7 @@ def test_every_entry_of_a_folder_has_one_fate(run: Run, tmp_path: Path) -> None:
     assert run("materialize")["rows"] == []  # nothing is left to do
 
 
+@pytest.mark.slow
 def test_dead_letters_are_listed_shown_and_replayed(run: Run, tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     run("plan", "folder", str(folder))
@@ -128,6 +129,7 @@ def test_dead_letters_are_listed_shown_and_replayed(run: Run, tmp_path: Path) ->
     assert (again["replayed"], again["came_back"], again["still_failed"]) == (1, 0, 1)
 
 
+@pytest.mark.slow
 def test_the_sample_set_meets_its_fates_from_the_real_csv_files(run: Run, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "source", n_images=40)
     with SampleServer(corpus.root) as server:
@@ -150,6 +152,7 @@ def test_the_sample_set_meets_its_fates_from_the_real_csv_files(run: Run, tmp_pa
     assert all(row["licence"] for row in rows)
 
 
+@pytest.mark.slow
 def test_a_wrong_address_is_corrected_by_an_update_and_a_replay(run: Run, tmp_path: Path) -> None:
     files = OpenImagesFiles(tmp_path / "list")
     files.images([Row(image_id(number)) for number in range(4)])

@@ -38,6 +38,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return invoke
 
 
+@pytest.mark.slow
 def test_dead_links_that_look_like_an_outage_are_accepted_by_a_person_and_told_until_they_come_back(
     run: Run, tmp_path: Path
 ) -> None:

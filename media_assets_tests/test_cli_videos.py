@@ -111,3 +111,19 @@ def test_another_folder_under_the_same_name_is_refused(run: Run, tmp_path: Path)
         (tmp_path / name).mkdir()
     run("plan", "videos", str(catalog), "--media", str(tmp_path / "one"))
     assert "another name" in run("plan", "videos", str(catalog), "--media", str(tmp_path / "other"), code=1)
+
+
+def test_a_slip_takes_no_name(run: Run, tmp_path: Path) -> None:
+    catalog = tmp_path / "clips.csv"
+    for name in ("wrong", "right"):
+        (tmp_path / name).mkdir()
+    catalog.write_text("adress\n1.mp4\n")
+    assert "expected a column with the address" in run(
+        "plan", "videos", str(catalog), "--media", str(tmp_path / "wrong"), code=1
+    )
+    catalog.write_text("path\n")
+    run("plan", "videos", str(catalog), "--media", str(tmp_path / "wrong"))
+    catalog.write_text("path\n1.mp4\n")
+    (plan,) = run("plan", "videos", str(catalog), "--media", str(tmp_path / "right"))["rows"]
+    assert plan["new_batches"] == ["videos.clips.0001"]
+    assert "another name" in run("plan", "videos", str(catalog), "--media", str(tmp_path / "wrong"), code=1)

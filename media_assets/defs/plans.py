@@ -9,14 +9,17 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 
 from media_assets.defs.partitions import PartitionRegistry
 from media_assets.defs.resources import Settings, open_instance
+from media_assets.ingest.batch_numbers import last_number
 from media_assets.ingest.folder import FolderCounts, folder_batch_name, folder_uri, read_folder
 from media_assets.ingest.open_images.download import fetch_metadata
 from media_assets.ingest.open_images.image_urls import DEFAULT_IMAGE_URL
 from media_assets.ingest.open_images.reader import SOURCE, batch_name, missing_files, read_open_images
+from media_assets.ingest.planned import PlannedItem, RejectedRow
 from media_assets.ingest.planned_folders import claim_folder
 from media_assets.ingest.planning import PlanProgress, PlanResult, plan_batches, tell_nobody
 from media_assets.ingest.videos.addresses import MediaBase
@@ -25,6 +28,7 @@ from media_assets.ingest.videos.reader import SOURCE as VIDEOS
 from media_assets.ingest.videos.reader import batch_name as batch_name_of_videos
 from media_assets.ingest.videos.reader import read_videos
 from media_assets.lake.delta import Provenance
+from media_assets.tables import MANIFEST
 
 PLAN_CODE_VERSION = "1"
 
@@ -102,8 +106,10 @@ def plan_videos(
     base, counts = MediaBase.of(media) if media else None, CatalogCounts()
     items = read_videos(catalog, base, methods, compression, counts)
     lake, list_name = settings.open_lake(), batch_name_of_videos(catalog, name)
+    items = _begun(items)  # a catalog that cannot be used claims nothing
     if base is not None and base.folder is not None:
-        claim_folder(lake.location, list_name, base.uri)
+        is_new = not last_number(lake.table(MANIFEST), list_name)
+        claim_folder(lake.location, list_name, base.uri, is_new=is_new)
     with open_instance(settings) as instance:
         plan = plan_batches(
             lake,
@@ -117,6 +123,12 @@ def plan_videos(
             progress=progress,
         )
         return replace(plan, ignored_columns=tuple(counts.ignored_columns))
+
+
+def _begun(items: Iterator[PlannedItem | RejectedRow]) -> Iterator[PlannedItem | RejectedRow]:
+    """The same rows, the first of which has been read."""
+    first = list(islice(items, 1))
+    return chain(first, items)
 
 
 @contextmanager

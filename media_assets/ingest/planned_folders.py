@@ -22,8 +22,11 @@ _FOLDER = "planned-folders"
 _SCHEME = b"file:///"
 
 
-def claim_folder(location: LakeLocation, name: str, uri: str) -> None:
+def claim_folder(location: LakeLocation, name: str, uri: str, *, is_new: bool = False) -> None:
     """Remember that the batches of a list come from a folder, given as its `file://` URI with a slash at its end.
+
+    Args:
+        is_new: the list has no batch yet, so that what an earlier call claimed (a slip, perhaps) binds nobody.
 
     Raises:
         PlanRefused: they come from another one.
@@ -34,7 +37,7 @@ def claim_folder(location: LakeLocation, name: str, uri: str) -> None:
         return
     except AlreadyExistsError:
         claimed = bytes(obstore.get(store, name).bytes())
-    if not claimed.startswith(_SCHEME):  # a power cut left it empty
+    if is_new or not claimed.startswith(_SCHEME):  # a power cut left it empty
         obstore.put(store, name, uri.encode())
     elif claimed != uri.encode():
         raise PlanRefused(

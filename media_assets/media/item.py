@@ -38,9 +38,10 @@ def read_item(file: ItemFile, request: StillRequest) -> ItemRead:
         ItemError: as `read_still` and `probe_video`; NO_VIDEO also for sound in a container of videos.
     """
     mime = sniff(file.read(HEAD_BYTES))
+    n_bytes = file.seek(0, 2)
     file.seek(0)
     if mime not in VIDEO_MIMES:
-        return ItemRead(still=read_still(file.read(), request))
+        return ItemRead(still=read_still(file.read(n_bytes), request))  # its size told, it is held once
     if request.expected_sha256 is not None:
         require_same_file(file, request.expected_sha256)
     limits = VideoLimits(max_pixels=request.limits.max_pixels)

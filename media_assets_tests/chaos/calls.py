@@ -131,8 +131,9 @@ def _replacements(fault: Fault) -> Iterator[tuple[Any, str, Any]]:
     yield FetchJournal, "clear", lambda self: cleared(self)
     sized = fault.around("stat blob", BlobStore.size_bytes, disk)
     yield BlobStore, "size_bytes", lambda self, media_id: sized(self, media_id)
-    unread = lambda: ItemError(ErrorCode.STORAGE_FAILED, TOLD)  # noqa: E731 - what `read_source` makes of an OSError
+    unread = lambda: ItemError(ErrorCode.STORAGE_FAILED, TOLD)  # noqa: E731 - what both make of an OSError
     yield map_items, "read_source", fault.around("read blob", map_items.read_source, unread)
+    yield map_items, "open_source", fault.around("read blob", map_items.open_source, unread)
 
 
 def _torn_put(put: Call) -> Call:

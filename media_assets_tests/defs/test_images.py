@@ -94,6 +94,7 @@ def test_checks_of_a_run_over_several_batches_are_recorded_for_each_batch(
         }
 
 
+@pytest.mark.slow
 def test_a_lost_file_costs_one_batch_when_four_share_a_run(
     launcher: Launcher, plan_four: Plan, settings: Settings
 ) -> None:
@@ -150,6 +151,7 @@ def test_a_failed_item_never_fails_a_run_but_is_warned_of(
     assert record.status.value == "FAILED"
 
 
+@pytest.mark.slow
 def test_one_outage_costs_one_batch_when_four_share_a_run(
     launcher: Launcher, plan_four: Plan, instance: dg.DagsterInstance, shelf: Shelf, settings: Settings
 ) -> None:
@@ -282,6 +284,7 @@ def test_only_the_selected_tables_are_made_and_checked(
     assert materialized(instance, TENSORS_KEY) == {first}
 
 
+@pytest.mark.slow
 def test_a_replay_run_retries_the_named_items_of_each_batch(
     launcher: Launcher, plan_four: Plan, shelf: Shelf, settings: Settings
 ) -> None:

@@ -36,6 +36,7 @@ def staleness(instance: dg.DagsterInstance, defs: dg.Definitions, batch_id: str)
     return {path: resolver.get_status(key, batch_id) for path, key in KEYS.items()}
 
 
+@pytest.mark.slow
 def test_what_new_code_makes_otherwise_is_stale_and_made_anew_by_a_range_without_the_network(
     launcher: Launcher,
     plan_four: Callable[[], list[str]],

@@ -57,6 +57,7 @@ def done_by(settings: Settings) -> dict[str, str]:
     return dict(rows.iter_rows())
 
 
+@pytest.mark.slow
 def test_all_of_a_run_is_done_again_when_it_is_reexecuted(
     launcher: Launcher, plan_four: Callable[[], list[str]], settings: Settings, reexecute: Callable[[str, bool], str]
 ) -> None:
@@ -68,6 +69,7 @@ def test_all_of_a_run_is_done_again_when_it_is_reexecuted(
     assert done_by(settings) == dict.fromkeys(batch_ids, once_more)
 
 
+@pytest.mark.slow
 def test_only_what_failed_is_done_again_when_a_run_is_reexecuted_from_its_failure(
     launcher: Launcher,
     plan_four: Callable[[], list[str]],

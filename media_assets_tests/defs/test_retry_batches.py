@@ -53,6 +53,7 @@ def stuck(instance: dg.DagsterInstance) -> dict[str, tuple[int, bool]]:
     return {batch.batch_id: (batch.n_retries, batch.may_pass) for batch in failed_batches(instance)}
 
 
+@pytest.mark.slow
 def test_a_failed_batch_is_tried_again_within_its_budget_then_shown_and_run_by_one_command(
     launcher: Launcher, plan_four: Plan, instance: dg.DagsterInstance, shelf: Shelf, daemon: Daemon
 ) -> None:

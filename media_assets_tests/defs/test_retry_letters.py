@@ -35,6 +35,7 @@ def fates(settings: Settings, batch_id: str) -> dict[str, tuple[str, int]]:
     return {row["item_key"]: (row["status"], row["attempts"]) for row in rows.iter_rows(named=True)}
 
 
+@pytest.mark.slow
 def test_what_may_pass_is_replayed_within_its_budget_and_nothing_else_is_touched(
     launcher: Launcher, plan_four: Plan, settings: Settings, shelf: Shelf, daemon: Daemon
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import dagster as dg
+import pytest
 
 from media_assets.defs.resources import Settings
 from media_assets.defs.runs import Launcher
@@ -27,6 +28,7 @@ def recorded(instance: dg.DagsterInstance, contract: TableContract) -> dict[str,
     return {name: str(value.value) for name, value in found.metadata.items()}
 
 
+@pytest.mark.slow
 def test_statistics_are_behind_until_every_tensor_is_counted(
     plan_four: Callable[[], list[str]], settings: Settings, launcher: Launcher, shelf: Shelf
 ) -> None:

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 
 from media_assets_tests.hostile.specimens import (
+    A_VIDEO,
     BROKEN,
     OK,
     OK_OR_BROKEN,
@@ -71,5 +72,5 @@ def _lies(good: bytes) -> Iterator[tuple[str, bytes, frozenset[str]]]:
         deep = box(b"meta", bytes(4) + deep)
     yield "three-thousand-boxes-deep", ftyp + deep, BROKEN
     yield "unknown-brand", b"\0\0\0\x14ftypzzzz\0\0\0\0zzzz" + rest, UNSUPPORTED
-    yield "brand-of-a-film", b"\0\0\0\x14ftypisom\0\0\0\0mp41" + rest, UNSUPPORTED
+    yield "brand-of-a-film", b"\0\0\0\x14ftypisom\0\0\0\0mp41" + rest, A_VIDEO
     yield "general-brand", b"\0\0\0\x14ftypmif1\0\0\0\0mif1" + rest, UNSUPPORTED

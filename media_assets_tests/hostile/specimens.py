@@ -25,6 +25,9 @@ TOO_MANY_FRAMES = frozenset({"failed/too_many_frames"})
 BROKEN = TRUNCATED | CORRUPT
 """Refused for certain; whether the end or the middle is to blame is for the decoder to say."""
 
+A_VIDEO = BROKEN | frozenset({"failed/no_video"})
+"""The beginning of a video, opened as what it is: there is nothing in it to be shown."""
+
 OK_OR_BROKEN = OK | BROKEN
 """Damage in data without a checksum: a decoder may read on, and another version of it may not."""
 

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 
 from PIL import Image
 
-from media_assets_tests.hostile.specimens import EMPTY, SEED, UNKNOWN, UNSUPPORTED, Specimen, archive
+from media_assets.media.sniff import HEAD_BYTES, sniff
+from media_assets.media.video.opening import VIDEO_MIMES
+from media_assets_tests.hostile.specimens import A_VIDEO, EMPTY, SEED, UNKNOWN, UNSUPPORTED, Specimen, archive
 from media_assets_tests.media.pictures import FFCONCAT, HTML, PLAYLIST, SVG, make_jpeg, make_photo, save
 
 _NAMES = ("jpg", "png", "gif", "webp", "tif", "heic")
@@ -22,7 +24,8 @@ _NAMES = ("jpg", "png", "gif", "webp", "tif", "heic")
 def specimens() -> Iterator[Specimen]:
     """All of them, in turn under the names of the formats that are opened."""
     for number, (name, data) in enumerate(_known()):
-        yield Specimen(f"strangers/{name}.{_NAMES[number % len(_NAMES)]}", data, UNSUPPORTED)
+        fate = A_VIDEO if sniff(data[:HEAD_BYTES]) in VIDEO_MIMES else UNSUPPORTED
+        yield Specimen(f"strangers/{name}.{_NAMES[number % len(_NAMES)]}", data, fate)
     for number, (name, data) in enumerate(_unknown()):
         yield Specimen(f"strangers-unknown/{name}.{_NAMES[number % len(_NAMES)]}", data, UNKNOWN)
     yield Specimen("strangers/empty.jpg", b"", EMPTY)

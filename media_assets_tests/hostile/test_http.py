@@ -9,6 +9,7 @@ import pytest
 from media_assets_tests.hostile.http_run import LyingResolver, run_http
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # some ten seconds where nobody else is at work
 def test_hostile_servers_meet_their_fates_and_the_canary_is_never_touched(tmp_path: Path) -> None:
     ran = run_http(tmp_path)

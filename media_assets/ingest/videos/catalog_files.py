@@ -91,11 +91,31 @@ def read_parquet(path: Path, base: MediaBase | None, counts: CatalogCounts) -> I
             _note_unknown(columns, counts)
             number = 0
             for batch in file.iter_batches(_N_ROWS_PER_READ, columns=list(known)):
-                for row in batch.to_pylist():
+                for row in _rows_of(batch):
                     number += 1
-                    yield _item(f"{path.name}:{number}", {known[c]: v for c, v in row.items() if c in known}, base)
+                    row_key = f"{path.name}:{number}"
+                    if isinstance(row, str):
+                        yield RejectedRow(row_key, row)
+                    else:
+                        yield _item(row_key, {known[c]: v for c, v in row.items() if c in known}, base)
     except (pa.ArrowException, OSError) as error:
         raise PlanRefused(f"{path}: expected a Parquet file, got: {error}. Write it again.") from error
+
+
+def _rows_of(batch: pa.RecordBatch) -> list[dict[str, object] | str]:
+    """The rows of a batch, or what is wrong with one: text that is no UTF-8, a time that Python does not have."""
+    try:
+        return list(batch.to_pylist())
+    except (ValueError, OverflowError):
+        return [_row_of(batch.slice(number, 1)) for number in range(batch.num_rows)]
+
+
+def _row_of(row: pa.RecordBatch) -> dict[str, object] | str:
+    try:
+        (found,) = row.to_pylist()
+    except (ValueError, OverflowError) as error:
+        return f"expected values that can be read, got: {error}"[:300]
+    return dict(found)
 
 
 def _item(row_key: str, values: Mapping[str, object], base: MediaBase | None) -> PlannedItem | RejectedRow:

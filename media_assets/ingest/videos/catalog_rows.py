@@ -83,10 +83,7 @@ def item_of_record(record: Mapping[str, object], base: MediaBase | None) -> Plan
             "expected an item_key beside an address with a query or user info, got none: these change when an address "
             "is signed anew, so that every video would be planned again, and are nothing to show. Add a column item_key"
         )
-    if not key.isprintable():
-        raise _bad(f"expected an item_key of printable letters, got {ascii(key)[:100]}")
-    if len(key) > _MAX_KEY:
-        raise _bad(f"expected an item_key of at most {_MAX_KEY} characters, got {len(key)}")
+    require_key(key)
     return PlannedItem(
         item_key=key,
         uri=uri,
@@ -101,6 +98,18 @@ def item_of_record(record: Mapping[str, object], base: MediaBase | None) -> Plan
         split_hint=texts.get("split_hint"),
         labels=tuple(_labels(record.get("labels"))),
     )
+
+
+def require_key(key: str) -> None:
+    """Hold an item's key to what the manifest takes.
+
+    Raises:
+        ItemError: `bad_row`; it is not printable, or too long.
+    """
+    if not key.isprintable():
+        raise _bad(f"expected an item_key of printable letters, got {ascii(key)[:100]}")
+    if len(key) > _MAX_KEY:
+        raise _bad(f"expected an item_key of at most {_MAX_KEY} characters, got {len(key)}")
 
 
 def label(name: str, annotator: str = ANNOTATOR) -> dict[str, object]:
@@ -167,7 +176,8 @@ def _label(entry: object) -> dict[str, object]:
             raise _bad(f"expected a label with {', '.join(_LABEL_TYPES)}, got {wrong[0][:60]}={given[wrong[0]]!r:.60}")
         name = _text("labels", given.get("name"))
         if name is not None:
-            return label(name) | given | {"name": name}
+            numbers = {key: float(value) for key, value in given.items() if _LABEL_TYPES[key] is float}
+            return label(name) | given | numbers | {"name": name}
     elif (name := _text("labels", entry)) is not None:
         return label(name)
     raise _bad(f"expected a label with a name, got {ascii(entry)[:60]}")
@@ -175,6 +185,6 @@ def _label(entry: object) -> dict[str, object]:
 
 def _fits(name: str, value: object) -> bool:
     kind = _LABEL_TYPES.get(name)
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float:  # all of them are shares: of certainty, of the picture's width or height
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
     return kind is not None and isinstance(value, kind)

@@ -15,9 +15,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeGuard
 
+from media_assets.errors import ItemError
 from media_assets.ingest.planned import PlannedItem, RejectedRow
 from media_assets.ingest.videos.addresses import BadAddress, MediaBase
-from media_assets.ingest.videos.catalog_rows import label
+from media_assets.ingest.videos.catalog_rows import label, require_key
 from media_assets.tables.columns import Kind
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
@@ -29,12 +30,12 @@ _FF, _DFDC = "faceforensics", "dfdc"
 
 def is_faceforensics(content: object) -> bool:
     """Whether a JSON file is a list of pairs (or an empty list)."""
-    return isinstance(content, list) and all(isinstance(pair, list) for pair in content)
+    return isinstance(content, list) and (not content or any(isinstance(pair, list) for pair in content))
 
 
 def is_dfdc(content: object) -> bool:
     """Whether a JSON file is an object of objects, one a file name."""
-    return isinstance(content, dict) and bool(content) and all(isinstance(v, dict) for v in content.values())
+    return isinstance(content, dict) and any(isinstance(value, dict) for value in content.values())
 
 
 def read_faceforensics(
@@ -74,6 +75,7 @@ def read_dfdc(entries: Mapping[str, object], name: str, base: MediaBase) -> Iter
             continue
         split = values.get("split", values.get("set"))
         try:
+            require_key(file_name)
             yield PlannedItem(
                 item_key=file_name,
                 uri=base.below(file_name),
@@ -82,8 +84,9 @@ def read_dfdc(entries: Mapping[str, object], name: str, base: MediaBase) -> Iter
                 split_hint=split if isinstance(split, str) and split else None,
                 labels=(label(verdict.lower(), _DFDC),),
             )
-        except (BadAddress, UnicodeEncodeError) as error:
-            yield RejectedRow(row_key.encode(errors="replace").decode(), str(error))
+        except (BadAddress, ItemError, UnicodeEncodeError) as error:
+            told = error.message if isinstance(error, ItemError) else str(error)
+            yield RejectedRow(row_key.encode(errors="replace").decode(), told)
 
 
 def _is_pair(pair: object) -> TypeGuard[list[str]]:

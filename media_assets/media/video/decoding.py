@@ -65,10 +65,13 @@ def groups_of(index: PacketIndex, wanted: Sequence[int]) -> list[Group]:
     keys = np.maximum.accumulate(index.pts[places]) if len(places) else places
     spans = []
     for pts in wanted:
-        before = int(np.searchsorted(keys, pts, side="right")) - 1
-        at = np.flatnonzero(index.pts == pts)
-        if before >= 0 and len(at):
-            spans.append((min(int(places[before]), int(at[0])), int(at[0]), pts))
+        # An edit list may name a time twice: once cut away, to build on, and once shown.
+        at = np.flatnonzero((index.pts == pts) & index.is_shown & index.is_whole)
+        if not len(at):
+            continue
+        n_before = min(np.searchsorted(keys, pts, side="right"), np.searchsorted(places, at[0], side="right"))
+        if n_before:
+            spans.append((int(places[n_before - 1]), int(at[0]), pts))
     groups: list[Group] = []
     for first, last, pts in sorted(spans):
         before_it = groups[-1] if groups else None

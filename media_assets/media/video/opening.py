@@ -124,6 +124,7 @@ def prepare(stream: VideoStream, limits: VideoLimits) -> None:
         raise ItemError(ErrorCode.UNSUPPORTED_FORMAT, "Expected a video whose codec is known, got another.")
     check_pixels(context.width, context.height, limits)
     context.thread_type = "NONE"
+    context.thread_count = 1  # some decoders have threads of their own
     context.options = {"err_detect": "explode", "max_pixels": str(limits.max_pixels)}
 
 

@@ -164,9 +164,8 @@ def _cut_by_packets(
 
 def _cut_by_duration(container: InputContainer, index: PacketIndex) -> str | None:
     declared = _declared_ns(container)
-    start = (container.start_time or 0) * 1000
-    if declared is not None and declared - (index.end_ns - start) > _NOT_SHORT_NS:
-        return f"expected {declared / 1e9:.3f} s, the packets end after {(index.end_ns - start) / 1e9:.3f} s"
+    if declared is not None and declared - index.end_ns > _NOT_SHORT_NS:  # both on the container's clock
+        return f"expected {declared / 1e9:.3f} s, the packets end after {index.end_ns / 1e9:.3f} s"
     return None
 
 

@@ -50,6 +50,7 @@ def peak_kib(root: Path, n_images: int) -> int:
     return peak
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 def test_peak_memory_stays_when_the_list_is_four_times_as_long(tmp_path):
     small = peak_kib(tmp_path / "small", N_IMAGES)

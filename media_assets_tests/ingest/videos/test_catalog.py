@@ -228,3 +228,27 @@ def test_batches_are_called_after_the_file(tmp_path: Path) -> None:
     assert batch_name(tmp_path / "clips.csv") == "videos.clips"
     assert batch_name(tmp_path / "dfdc_train_part_7" / "metadata.json") == "videos.dfdc_train_part_7"
     assert batch_name(tmp_path / "clips.csv", "Other one").startswith("videos.Other-one-")
+
+
+@pytest.mark.parametrize("value", [10**40, -7, 1e19, float("nan"), True])
+def test_a_number_that_is_no_share_costs_its_row_only(tmp_path: Path, value: object) -> None:
+    bad = {"uri": "https://example.org/2.mp4", "labels": [{"name": "x", "x_min": value}]}
+    good = {"uri": "https://example.org/3.mp4", "labels": [{"name": "x", "x_min": 1}]}
+    _, rejected, item = read(write(tmp_path, "jsonl", [ROW, bad, good]))
+    assert isinstance(rejected, RejectedRow)
+    assert item.labels[0]["x_min"] == 1.0
+
+
+def test_values_that_python_cannot_hold_cost_their_rows_only(tmp_path: Path) -> None:
+    uris = pa.array([b"https://example.org/1.mp4", b"https://example.org/\xff.mp4", b"https://example.org/3.mp4"])
+    table = pa.table(
+        {
+            "uri": pa.Array.from_buffers(pa.string(), 3, uris.buffers()),
+            "title": pa.array([0, 0, 2**62], pa.timestamp("us")),
+        }
+    )
+    pq.write_table(table, tmp_path / "clips.parquet")
+    found = read(tmp_path / "clips.parquet")
+    assert [type(row) for row in found] == [RejectedRow] * 3, "a time is no title, and the others cannot be read"
+    pq.write_table(table.select(["uri"]), tmp_path / "clips.parquet")
+    assert [type(row) for row in read(tmp_path / "clips.parquet")] == [PlannedItem, RejectedRow, PlannedItem]

@@ -105,3 +105,12 @@ def test_a_bad_entry_costs_no_other(tmp_path: Path) -> None:
     got = read(write(tmp_path, "metadata.json", bad | DFDC))
     assert [row.row_key for row in got if isinstance(row, RejectedRow)] == [f"metadata.json[{name}]" for name in bad]
     assert len(got) == len(bad) + len(DFDC)
+
+
+def test_one_entry_of_another_shape_costs_itself_only(tmp_path: Path) -> None:
+    pairs = read(write(tmp_path, "train.json", [["071", "054"], "071_054"]), methods=["Deepfakes"])
+    assert [type(row) for row in pairs] == [PlannedItem] * 4 + [RejectedRow]
+    real = {"label": "REAL"}
+    entries = {"a.mp4": real, "b.mp4": 3, "c" * 5000 + ".mp4": real, "d\n.mp4": real}
+    files = read(write(tmp_path, "metadata.json", entries))
+    assert [type(row) for row in files] == [PlannedItem, *[RejectedRow] * 3]

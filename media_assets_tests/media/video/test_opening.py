@@ -11,7 +11,7 @@ import pytest
 import media_assets
 from media_assets.errors import ErrorCode, ItemError
 from media_assets.media.video.keyframes import KeyframeRequest, keyframes
-from media_assets.media.video.opening import DEMUXERS, opened, sniffed
+from media_assets.media.video.opening import DEMUXERS, VideoLimits, opened, pictures_of, prepare, sniffed
 from media_assets.media.video.probe import probe_video
 from media_assets_tests.media.video.clips import clip
 
@@ -109,3 +109,16 @@ def test_the_libav_of_the_wheel_is_the_one_that_was_looked_at() -> None:
     assert av.ffmpeg_version_info == "8.1.2"
     with pytest.raises(ItemError):
         probe_video(io.BytesIO(b"#EXTM3U\n"))
+
+
+@pytest.mark.parametrize("name", ["h264", "av1", "vp9"])
+def test_a_decoder_has_one_thread(name: str) -> None:
+    before = len(list(Path("/proc/self/task").iterdir()))
+    data = clip(name)
+    mime = "video/webm" if name == "vp9" else "video/mp4"
+    with opened(io.BytesIO(data), mime) as container:
+        stream = pictures_of(container)
+        assert stream is not None
+        prepare(stream, VideoLimits())
+        next(iter(container.decode(stream)))
+        assert len(list(Path("/proc/self/task").iterdir())) == before

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from media_assets.media.video.decoding import groups_of
 from media_assets.media.video.packets import PacketIndex
 from media_assets.media.video.policies import Choice, choose, decodable, parse_policy, thinned
 
@@ -120,3 +121,10 @@ def test_thinning_keeps_the_ends(n: int, n_most: int) -> None:
 def test_another_policy_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected codec, shots, uniform:N or every:SECONDS"):
         parse_policy(text)
+
+
+def test_of_two_packets_at_one_time_the_one_that_is_shown_is_decoded() -> None:
+    """An edit list of several segments: the second begins within a group, whose beginning it cuts away."""
+    index = make_index([0, 40, 80, 0, 40, 80, 120], keys=[0, 3], hidden=[2, 3, 4])
+    assert [(group.first, group.last) for group in groups_of(index, [40])] == [(0, 1)]
+    assert [(group.first, group.last) for group in groups_of(index, [80])] == [(3, 5)]

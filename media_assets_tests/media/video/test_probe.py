@@ -185,6 +185,15 @@ def test_a_live_recording_in_matroska_is_held_against_its_length() -> None:
     assert "expected 3.0" in found
 
 
+def test_a_live_recording_that_begins_late_is_whole() -> None:
+    times = [100 * 24 + number for number in range(48)]
+    whole = bytearray(make_clip("mkv", n=48, times=times))
+    at = whole.index(b"\x18\x53\x80\x67") + 4
+    whole[at : at + 8] = b"\x01" + b"\xff" * 7
+    assert probed(bytes(whole)).cut_off is None
+    assert probed(bytes(whole[: len(whole) // 2])).cut_off is not None
+
+
 def test_bytes_behind_the_end_do_no_harm() -> None:
     for name in ("h264", "vp9", "mpeg4-avi"):
         assert probed(clip(name) + bytes(1000)).cut_off is None
