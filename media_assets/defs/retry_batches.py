@@ -66,11 +66,9 @@ def retry_failed_batches(
     dead = fail_dead_runs(instance)
     budget = Budget(settings.batch_retries, settings.batch_retry_seconds)
     memory = read_cursor(context.cursor, Memory)
-    if memory.budget != (
-        budget.n_retries,
-        budget.first_seconds,
-    ):  # another one: it is meant for what waits already, too
-        memory = Memory(budget=(budget.n_retries, budget.first_seconds))
+    asked = (budget.n_retries, budget.first_seconds)
+    if memory.budget != asked:  # another budget is meant for what waits already, too
+        memory = Memory(budget=asked)
     tick = _Tick(instance, budget, memory)
     requests = tick.requests()
     requests += statistics_again(instance, budget)

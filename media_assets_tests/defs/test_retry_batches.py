@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from media_assets.defs import images, tensors
+from media_assets.defs import images, retry_batches, tensors
 from media_assets.defs.backoff import Budget
 from media_assets.defs.cursors import read_cursor
 from media_assets.defs.failed_batches import RETRY_TAG, failed_batches
@@ -153,8 +153,14 @@ def test_a_later_run_of_one_table_does_not_hide_what_failed(
 
 
 def test_a_raised_budget_is_meant_for_what_waits_already(
-    launcher: Launcher, plan_four: Plan, instance: dg.DagsterInstance, shelf: Shelf, hasty: Settings
+    launcher: Launcher,
+    plan_four: Plan,
+    instance: dg.DagsterInstance,
+    shelf: Shelf,
+    hasty: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(retry_batches, "_OVERLAP_SECONDS", 0.0)  # as if they had failed long ago
     first, second = plan_four()[:2]
     shelf.is_down = True
     for batch_id in (first, second):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,14 @@ from media_assets.ingest.fetch.buckets import BucketRoot
 from media_assets.ingest.uploads import rows
 from media_assets.ingest.uploads.body import Body
 from media_assets.ingest.uploads.bucket_landing import BucketLanding
-from media_assets.ingest.uploads.landing import open_landing
-from media_assets.ingest.uploads.ledger import Ledger
 from media_assets.ingest.uploads.limits import UploadLimits
-from media_assets.ingest.uploads.parts import Parts
 from media_assets.ingest.uploads.receiver import Received, Receiver
 from media_assets.ingest.uploads.refusals import LandingUnsure, UploadCode, UploadRefused
 from media_assets.ingest.uploads.resumable import Resumable
 from media_assets.ingest.uploads.server import UploadPlaces
 from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.s3_options import S3Options
+from media_assets_tests.ingest.uploads.receivers import Killed, die_at, open_receiver
 from media_assets_tests.ingest.uploads.site import tokens
 from media_assets_tests.object_store.proxy import Proxy, Request, proxy_before
 from media_assets_tests.object_store.stores import client as client_of
@@ -39,10 +37,6 @@ CAT = b"a cat" * 60
 def down(request: Request) -> tuple[int, bytes]:
     """What a store says that is down."""
     return 500, b"<Error><Code>InternalError</Code></Error>"
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 @pytest.fixture(autouse=True)
@@ -63,19 +57,18 @@ def root(proxy: Proxy, bucket: str) -> BucketRoot:
     return BucketRoot.of(f"s3://{bucket}/in", options)
 
 
-@asynccontextmanager
-async def receiving(root: BucketRoot, state: Path) -> AsyncIterator[Receiver]:
+def receiving(root: BucketRoot, state: Path) -> AbstractAsyncContextManager[Receiver]:
     """A receiver that has recovered, as a server begins."""
-    landing = open_landing(root, state)
-    ledger, parts = Ledger(state / "ledger"), Parts(state / "parts", 2)
-    receiver = Receiver(ledger, parts, landing, LIMITS, lambda: 1e9)
-    try:
-        await receiver.recover()
-        yield receiver
-    finally:
-        receiver.close()
-        parts.close()
-        ledger.close()
+    return open_receiver(root, state, LIMITS)
+
+
+async def send_and_die(point: str, root: BucketRoot, state: Path) -> None:
+    """A server that is killed at this point of an upload."""
+    async with receiving(root, state) as receiver:
+        die_at(point)
+        with pytest.raises(Killed):
+            await send(receiver, CAT)
+        watch_crash_points()
 
 
 def body(data: bytes) -> Body:
@@ -165,23 +158,12 @@ def test_an_object_whose_confirmation_was_lost_is_found(
 def test_a_kill_between_any_two_steps_loses_nothing_and_doubles_nothing(
     moto: str, root: BucketRoot, tmp_path: Path, point: str
 ) -> None:
-    def die(name: str) -> None:
-        if name == point:
-            raise Killed
-
-    async def killed() -> None:
-        async with receiving(root, tmp_path) as receiver:
-            watch_crash_points(die)
-            with pytest.raises(Killed):
-                await send(receiver, CAT)
-            watch_crash_points()
-
     async def after() -> None:
         async with receiving(root, tmp_path) as receiver:
             assert list(objects(moto, root).values()) == [CAT]
             assert (await send(receiver, CAT)).is_repeat
 
-    run(killed())
+    run(send_and_die(point, root, tmp_path))
     run(after())
     assert len(objects(moto, root)) == 1
 
@@ -257,7 +239,7 @@ def test_what_the_store_refuses_leaves_no_receipt_and_no_bytes(root: BucketRoot,
             assert await receiver.ledger.do(rows.receipts_under_way) == []
             assert await receiver.ledger.do(lambda db: rows.used_on(db, "one", rows.day_of(1e9))) == rows.Use()
             with pytest.raises(UploadRefused):
-                await receiver.probe()
+                await receiver.settling.probe()
 
     run(work())
     assert list((tmp_path / "parts").iterdir()) == []
@@ -268,22 +250,11 @@ def test_what_lies_there_is_not_put_again_after_a_kill(
 ) -> None:
     """An encrypting store gives the same bytes another ETag each time they are put: another version of the item."""
 
-    def die(name: str) -> None:
-        if name == "after upload landed":
-            raise Killed
-
-    async def killed() -> None:
-        async with receiving(root, tmp_path) as receiver:
-            watch_crash_points(die)
-            with pytest.raises(Killed):
-                await send(receiver, CAT)
-            watch_crash_points()
-
     async def after() -> None:
         async with receiving(root, tmp_path) as receiver:
             assert await receiver.ledger.do(rows.receipts_under_way) == []
 
-    run(killed())
+    run(send_and_die("after upload landed", root, tmp_path))
     (key,) = objects(moto, root)
     (tmp_path / "parts" / key.rpartition("/")[2][:32]).write_bytes(CAT)  # killed before it was removed
     run(after())

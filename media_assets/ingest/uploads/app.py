@@ -220,7 +220,7 @@ class Endpoint:
             trouble.append(str(error) or "the disk does not answer")
         try:
             async with asyncio.timeout(_HEALTH_SECONDS):
-                await self.receiver.probe()
+                await self.receiver.settling.probe()
         except (UploadRefused, TimeoutError) as error:
             trouble.append(str(error) or "the inbox does not answer")
         document = {"status": "unfit" if trouble else "ok", "in_flight": self.receiver.n_in_flight, "trouble": trouble}

@@ -4,20 +4,18 @@ The order of every upload: its bytes are flushed in a part; a receipt is committ
 the part lands in the inbox, durably; only then it is acknowledged. After a kill between any two steps `recover` goes on
 where it stopped, so that nothing acknowledged is lost and nothing lands twice. Where an inbox does not confirm, part
 and receipt are kept: whoever sends or asks again, and `clean` every minute, tries to settle it.
-Not here: HTTP (`app.py`), and resumable uploads (`resumable.py`).
+Not here: HTTP (`app.py`), resumable uploads (`resumable.py`), and the landing itself (`settling.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from media_assets.ingest.uploads import rows
@@ -27,15 +25,12 @@ from media_assets.ingest.uploads.ledger import Ledger
 from media_assets.ingest.uploads.limits import UploadLimits
 from media_assets.ingest.uploads.metrics import Metrics
 from media_assets.ingest.uploads.names import landed_name
-from media_assets.ingest.uploads.parts import Parts, PartWriter, refusing
-from media_assets.ingest.uploads.refusals import LandingUnsure, UploadCode, UploadRefused
+from media_assets.ingest.uploads.parts import Parts, PartWriter
+from media_assets.ingest.uploads.refusals import UploadCode, UploadRefused
 from media_assets.ingest.uploads.rows import Receipt, Use
+from media_assets.ingest.uploads.settling import Settling
 from media_assets.ingest.uploads.tokens import Token
 from media_assets.ingest.uploads.tus import Checksum
-from media_assets.lake.crash_points import crash_point
-
-_N_LANDERS = 8
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,20 +67,17 @@ class Receiver:
         limits: UploadLimits,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.ledger, self.parts, self.landing, self.limits, self.clock = ledger, parts, landing, limits, clock
+        self.ledger, self.parts, self.limits, self.clock = ledger, parts, limits, clock
+        self.settling = Settling(ledger, parts, landing)
         self.metrics = Metrics()
         self.n_in_flight = 0
-        self.trouble = ""
-        """Why the inbox did not take the last upload, for the log; empty where it did, or would again."""
         self._held: defaultdict[str, Use] = defaultdict(Use)
         self._n_held_bytes = 0
-        self._landing: dict[str, asyncio.Future[None]] = {}
         self._unclaimed: set[str] = set()
-        self._landers = ThreadPoolExecutor(_N_LANDERS, thread_name_prefix="uploads-landing")
 
     def close(self) -> None:
         """End the threads, once they have done what was begun."""
-        self._landers.shutdown()
+        self.settling.close()
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -235,29 +227,27 @@ class Receiver:
 
     async def _land_all(self, token: Token, wholes: Sequence[Whole], upload_id: str | None) -> list[Received]:
         part_ids = [whole.part_id for whole in wholes]
-        # Before the claim: a rival with the same bytes must find that somebody lands them.
-        self._landing |= {part_id: asyncio.get_running_loop().create_future() for part_id in part_ids}
+        self.settling.announce(part_ids)
         try:
             receipts = await self._claim(token, wholes, upload_id)
         except UploadRefused:
-            self._forget(part_ids)
+            self.settling.forget(part_ids)
             if upload_id is None:
                 await self.parts.remove(part_ids)
             raise
-        own = {receipt.id: receipt for receipt in receipts if receipt.id in part_ids}
-        self._forget([part_id for part_id in part_ids if part_id not in own])
-        others = {
-            receipt.id: self.settle(receipt, spare=part_id)
-            for receipt, part_id in zip(receipts, part_ids, strict=True)
-            if receipt.id not in own and not receipt.is_landed
-        }
-        landed = await asyncio.gather(*map(self._land_new, own.values()), *others.values(), return_exceptions=True)
-        await self.parts.remove(part_id for part_id in part_ids if part_id not in own)
+        given = dict(zip(part_ids, receipts, strict=True))
+        surplus = [part_id for part_id, receipt in given.items() if receipt.id != part_id]
+        self.settling.forget(surplus)
+        begun = {given[part_id].id: part_id for part_id in surplus if given[part_id].id not in given}
+        landed = await asyncio.gather(
+            *(self.settling.land(receipt) for part_id, receipt in given.items() if receipt.id == part_id),
+            *(self.settling.settle(given[spare], spare) for spare in begun.values() if not given[spare].is_landed),
+            return_exceptions=True,
+        )
+        await self.parts.remove(surplus)
         if failures := [each for each in landed if isinstance(each, BaseException)]:
             raise failures[0]
-        received = [
-            Received(receipt, receipt.id != part_id) for receipt, part_id in zip(receipts, part_ids, strict=True)
-        ]
+        received = [Received(receipt, receipt.id != part_id) for part_id, receipt in given.items()]
         self.metrics.received.update("repeat" if each.is_repeat else "new" for each in received)
         return received
 
@@ -283,87 +273,6 @@ class Receiver:
 
         return await self.ledger.do(claim)
 
-    async def _land_new(self, receipt: Receipt) -> None:
-        crash_point("after upload receipt")
-        await self._land_one(receipt, lambda: self.landing.land(self.parts.path(receipt.id), receipt.path))
-
-    async def settle(self, receipt: Receipt, spare: str | None = None) -> None:
-        """See to it that what has a receipt lies in the inbox; whoever asks meanwhile waits for the same.
-
-        Args:
-            spare: a part with the same bytes, should those of the receipt be gone.
-
-        Raises:
-            UploadRefused: it is not there, and could not be put there.
-        """
-        if (under_way := self._landing.get(receipt.id)) is not None:
-            return await asyncio.shield(under_way)
-        self._landing[receipt.id] = asyncio.get_running_loop().create_future()
-        return await self._land_one(receipt, lambda: self._land_again(receipt, spare))
-
-    def _land_again(self, receipt: Receipt, spare: str | None) -> None:
-        part = self.parts.path(receipt.id)
-        if self._lies_there(receipt):  # landed, but a kill or a lost answer kept that from being noted
-            part.unlink(missing_ok=True)
-            return
-        if spare is not None and not part.exists():
-            self.parts.path(spare).rename(part)
-        if not part.exists():
-            raise UploadRefused(UploadCode.UPLOAD_NOT_FOUND, "the bytes of this upload are gone: begin it anew")
-        self.landing.land(part, receipt.path)
-
-    def _lies_there(self, receipt: Receipt) -> bool:
-        try:
-            return refusing(lambda: self.landing.confirm(receipt.path))
-        except UploadRefused as refusal:
-            raise LandingUnsure(str(refusal)) from refusal
-
-    async def _land_one(self, receipt: Receipt, work: Callable[[], None]) -> None:
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._landers, refusing, work)
-        except UploadRefused as refusal:
-            self._note_trouble(refusal)
-            if not isinstance(refusal, LandingUnsure):
-                with suppress(UploadRefused):  # `settle` finds it all the same
-                    await self.ledger.do(lambda db: rows.withdraw(db, receipt))
-                    await self.parts.remove([receipt.id])
-            self._end(receipt.id, refusal)
-            raise
-        except BaseException:
-            self._end(receipt.id, UploadRefused(UploadCode.STORAGE_FAILED, "the server failed; come back later"))
-            raise
-        self.trouble = ""
-        crash_point("after upload landed")
-        self._landing[receipt.id].set_result(None)
-        noted = self.ledger.submit(lambda db: rows.mark_landed(db, receipt.id))
-        loop = asyncio.get_running_loop()
-        noted.add_done_callback(lambda _: _soon(loop, self._landing.pop, receipt.id, None))
-
-    def _end(self, receipt_id: str, refusal: UploadRefused) -> None:
-        future = self._landing.pop(receipt_id)
-        future.set_exception(refusal)
-        future.exception()  # somebody may wait for it, or nobody
-
-    def _note_trouble(self, refusal: UploadRefused) -> None:
-        if refusal.code is UploadCode.UPLOAD_NOT_FOUND:
-            return
-        if not self.trouble:
-            _log.warning("the inbox does not take uploads: %s", refusal)
-        self.trouble = str(refusal)
-
-    async def probe(self) -> None:
-        """Ask the inbox whether it would take something.
-
-        Raises:
-            UploadRefused: it does not answer, or would not.
-        """
-        await asyncio.get_running_loop().run_in_executor(self._landers, refusing, self.landing.probe)
-        self.trouble = ""
-
-    def _forget(self, part_ids: Iterable[str]) -> None:
-        for part_id in part_ids:
-            self._landing.pop(part_id).cancel()
-
     async def recover(self) -> None:
         """Go on where a killed server stopped: land what has a receipt, remove what has none.
 
@@ -382,10 +291,10 @@ class Receiver:
     async def _settle_all(self) -> None:
         """Everything whose landing was not confirmed, until the inbox fails again."""
         for receipt in await self.ledger.do(rows.receipts_under_way):
-            if receipt.id in self._landing:
+            if self.settling.is_under_way(receipt.id):
                 continue
             try:
-                await self.settle(receipt)
+                await self.settling.settle(receipt)
             except UploadRefused as refusal:
                 if refusal.code is not UploadCode.UPLOAD_NOT_FOUND:  # later; the next one would fail as well
                     return
@@ -402,8 +311,3 @@ class Receiver:
             return overdue
 
         await self.parts.remove(await self.ledger.do(expired))
-
-
-def _soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *values: object) -> None:
-    with suppress(RuntimeError):  # the loop has ended, and what is remembered with it
-        loop.call_soon_threadsafe(call, *values)

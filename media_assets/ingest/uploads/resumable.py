@@ -169,7 +169,7 @@ class Resumable:
         """All bytes of it came; it is told to be finished only once they lie in the inbox."""
         receipt = await self._ledger.do(lambda db: rows.find_receipt(db, receipt_id))
         if receipt is not None and not receipt.is_landed:
-            await self.receiver.settle(receipt)
+            await self.receiver.settling.settle(receipt)
 
     def _expiry(self) -> float:
         return self.receiver.clock() + self._limits.expire_seconds

@@ -10,8 +10,8 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,24 +22,20 @@ from hypothesis import strategies as st
 
 from media_assets.ingest.uploads import rows
 from media_assets.ingest.uploads.body import Body
-from media_assets.ingest.uploads.landing import LocalLanding, open_landing
+from media_assets.ingest.uploads.landing import LocalLanding
 from media_assets.ingest.uploads.ledger import Ledger
 from media_assets.ingest.uploads.limits import UploadLimits
-from media_assets.ingest.uploads.parts import Parts
 from media_assets.ingest.uploads.receiver import Received, Receiver
 from media_assets.ingest.uploads.refusals import UploadCode, UploadRefused
 from media_assets.ingest.uploads.resumable import Resumable
 from media_assets.ingest.uploads.tokens import Token
 from media_assets.ingest.uploads.tus import Checksum
 from media_assets.lake.crash_points import watch_crash_points
+from media_assets_tests.ingest.uploads.receivers import Killed, die_at, open_receiver
 
 ONE, OTHER = Token("one", "phones", ""), Token("other", "phones", "")
 LIMITS = UploadLimits(max_bytes=100_000, free_bytes=0, checkpoint_bytes=30)
 CAT, DOG = b"cat" * 100, b"dog" * 100
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 @pytest.fixture(autouse=True)
@@ -48,21 +44,11 @@ def _calm() -> Iterator[None]:
     watch_crash_points()
 
 
-@asynccontextmanager
-async def receiving(
+def receiving(
     root: Path, limits: UploadLimits = LIMITS, clock: Callable[[], float] = lambda: 1e9
-) -> AsyncIterator[Receiver]:
+) -> AbstractAsyncContextManager[Receiver]:
     """A receiver that has recovered, as a server begins."""
-    landing = open_landing(root / "inbox", root / "state")
-    ledger, parts = Ledger(root / "state" / "ledger"), Parts(root / "state" / "parts", 2)
-    receiver = Receiver(ledger, parts, landing, limits, clock)
-    try:
-        await receiver.recover()
-        yield receiver
-    finally:
-        receiver.close()
-        parts.close()
-        ledger.close()
+    return open_receiver(root / "inbox", root / "state", limits, clock)
 
 
 def body(chunks: Sequence[bytes], limits: UploadLimits = LIMITS, *, is_cut: bool = False) -> Body:
@@ -87,14 +73,6 @@ def landed(root: Path) -> list[bytes]:
 
 def parts(root: Path) -> list[str]:
     return [path.name for path in (root / "state" / "parts").iterdir()]
-
-
-def die_at(point: str) -> None:
-    def reached(name: str) -> None:
-        if name == point:
-            raise Killed
-
-    watch_crash_points(reached)
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
