@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from functools import wraps
 from importlib.resources import files
 from typing import Any
@@ -107,7 +107,8 @@ class Endpoint:
         """`PUT /upload/NAME`: the body is the file."""
         token = self._token(request)
         checksum = tus.checksum_in(request.headers)
-        with self.receiver.place(), self._body(request) as body:
+        body = self._body(request)
+        with self.receiver.place():
             announced = tus.number_in(request.headers, "Content-Length")
             received = await self.receiver.receive_file(token, request.path_params["name"], body, announced, checksum)
         return _acknowledged([received])
@@ -117,7 +118,8 @@ class Endpoint:
         token = self._token(request)
         announced = tus.number_in(request.headers, "Content-Length")
         expected = self.receiver.limits.max_bytes if announced is None else announced
-        with self.receiver.place(), self._body(request) as body:
+        body = self._body(request)
+        with self.receiver.place():
             async with self.receiver.allowance(token, Use(1, expected)):
                 return _acknowledged(await self._form_files(token, request.headers.get("content-type", ""), body))
 
@@ -154,7 +156,8 @@ class Endpoint:
             return _told(Progress(await self.resumable.begin(token, length, name)), 201, self._place_of(request))
         checksum = tus.checksum_in(request.headers)
         announced = tus.number_in(request.headers, "Content-Length")
-        with self.receiver.place(), self._body(request) as body:
+        body = self._body(request)
+        with self.receiver.place():
             upload = await self.resumable.begin(token, length, name)
             try:
                 progress = await self.resumable.append(token, upload.id, 0, body, announced, checksum)
@@ -189,7 +192,8 @@ class Endpoint:
             )
         offset, checksum = tus.required_number(headers, "Upload-Offset"), tus.checksum_in(headers)
         announced = tus.number_in(headers, "Content-Length")
-        with self.receiver.place(), self._body(request) as body:
+        body = self._body(request)
+        with self.receiver.place():
             return _told(await self.resumable.append(token, upload_id, offset, body, announced, checksum), 204)
 
     def _abilities(self) -> Response:
@@ -245,15 +249,10 @@ class Endpoint:
             raise UploadRefused(UploadCode.TOKEN_UNKNOWN, "expected a token that this server knows; ask for one")
         return token
 
-    @contextmanager
-    def _body(self, request: Request) -> Iterator[Body]:
+    def _body(self, request: Request) -> Body:
         if "transfer-encoding" in request.headers and "content-length" in request.headers:
             raise UploadRefused(UploadCode.BAD_REQUEST, "expected Content-Length or Transfer-Encoding, got both")
-        body = Body(request.receive, self.receiver.limits)
-        try:
-            yield body
-        finally:
-            self.receiver.metrics.n_bytes += body.n_bytes
+        return Body(request.receive, self.receiver.limits, self.receiver.metrics.count_bytes)
 
     def _timed(self, handler: Handler) -> Handler:
         @wraps(handler)

@@ -57,10 +57,14 @@ class Interruption:
 
 
 class Body:
-    """One body. `n_bytes` counts what came so far; set `interruption` to one that somebody else may use."""
+    """One body. `n_bytes` counts what came so far; set `interruption` to one that somebody else may use.
 
-    def __init__(self, receive: Receive, limits: UploadLimits) -> None:
-        self._receive, self._limits = receive, limits
+    Args:
+        counted: is told the bytes of each chunk as it comes.
+    """
+
+    def __init__(self, receive: Receive, limits: UploadLimits, counted: Callable[[int], None] = lambda n: None) -> None:
+        self._receive, self._limits, self._counted = receive, limits, counted
         self.interruption = Interruption()
         self.n_bytes = 0
 
@@ -78,6 +82,7 @@ class Body:
                 raise UploadRefused(UploadCode.CUT_OFF, f"the connection broke after {self.n_bytes} bytes")
             chunk: bytes = message.get("body", b"")
             self.n_bytes += len(chunk)
+            self._counted(len(chunk))
             if chunk:
                 yield chunk
             if not message.get("more_body", False):

@@ -18,9 +18,13 @@ class Metrics:
         self.received: Counter[str] = Counter({"new": 0, "repeat": 0})
         self.refused: Counter[str] = Counter()
         self.n_bytes = 0
-        """Of bodies, whatever became of them."""
+        """Of bodies as they come, whatever becomes of them."""
         self._seconds = [0] * (len(_BOUNDS) + 1)
         self._sum_seconds = 0.0
+
+    def count_bytes(self, n: int) -> None:
+        """Some bytes of a body came in."""
+        self.n_bytes += n
 
     def observe(self, seconds: float) -> None:
         """One request that ended with an acknowledged file, from its header to the answer."""
