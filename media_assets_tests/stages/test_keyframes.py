@@ -293,6 +293,17 @@ def test_a_video_that_became_a_picture_leaves_no_stills(case: Case, shelf: Shelf
     assert case.bench.lake.scan(FRAMES_KEYFRAMES).collect().is_empty()
 
 
+def test_what_was_said_of_stills_is_withdrawn_once_one_video_is_another(case: Case, shelf: Shelf) -> None:
+    case.run()
+    case.run([RAW], refetch=True)
+    assert fates(case) == FATES, "the same videos: it stays true"
+    shelf.files = FILES | {"clip.webm": make_clip(n=16)}
+    case.run([RAW], refetch=True)
+    assert fates(case) == {}
+    case.run()
+    assert [row["frame_number"] for row in stills(case, "clip.webm")] == [0, 8]
+
+
 def test_damage_to_a_kept_video_fails_its_stills_alone_and_a_replay_mends_both(case: Case, tmp_path: Path) -> None:
     case.run()
     before = tables_of(case.bench.lake)
