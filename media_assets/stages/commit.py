@@ -76,11 +76,10 @@ def commit_batch(
     """
     lake, batch_id = turns.lake, turns.batch_id
     names = [stage.stage.name for stage in stages]
+    replaced = [stage for stage in stages if not _is_without_videos(stage, turns)]
     lake.location.storage.flush()  # blobs and parts
     with Publications.of(lake.location).under_way(batch_id, names) as mark:
-        for stage in stages:
-            if stage.stage is KEYFRAMES and not stage.tables and not turns.expected[KEYFRAMES]:
-                continue  # a batch of pictures, which the table has never known
+        for stage in replaced:
             mark()
             turns.expected[stage.stage] = _replace(lake, batch_id, stage, parts, provenance)
         mark()
@@ -93,6 +92,11 @@ def commit_batch(
         lake.location.storage.flush()
         if journal is not None:
             journal.clear()
+
+
+def _is_without_videos(stage: StageRows, turns: Turns) -> bool:
+    """Whether these are the stills of a batch of pictures, which the table has never known."""
+    return stage.stage is KEYFRAMES and not stage.tables and not turns.expected[KEYFRAMES]
 
 
 def _replace(lake: Lake, batch_id: str, stage: StageRows, parts: PartWriter | None, provenance: Provenance) -> int:

@@ -110,8 +110,9 @@ def test_a_stage_alone_does_not_end_what_a_run_of_all_stages_began(
     assert done_batches(case.bench.lake, IMAGE_STAGES) == {BATCH}
 
 
+@pytest.mark.parametrize("killed", ["before frames/images", "before ingest/failures", "before ingest/item_status"])
 def test_a_batch_is_marked_anew_before_each_commit_when_a_rival_takes_its_mark_away(
-    make_case: Callable[[str], Case],
+    killed: str, make_case: Callable[[str], Case]
 ) -> None:
     """A rival that ends in between takes our mark for one that was cut short, and ends it together with its own."""
     case = make_case("lake")
@@ -123,7 +124,7 @@ def test_a_batch_is_marked_anew_before_each_commit_when_a_rival_takes_its_mark_a
             with publications.under_way(BATCH, [stage.name for stage in IMAGE_STAGES]):
                 pass
             assert publications.unfinished() == set()
-        if point == "before ingest/item_status":
+        if point == killed:
             raise KeyboardInterrupt
 
     watch_crash_points(overtaken_then_killed)
