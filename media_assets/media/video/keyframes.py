@@ -16,11 +16,10 @@ from PIL import Image
 
 from media_assets.errors import ErrorCode, ItemError
 from media_assets.media.resize import Pixels
-from media_assets.media.video.decoding import Complaints, decode_pictures, every_picture, groups_of, out_of_reach
+from media_assets.media.video.decoding import Complaints, chosen_pictures, every_picture, groups_of, out_of_reach
 from media_assets.media.video.opening import VideoFile, VideoLimits, opened, pictures_of, sniffed
 from media_assets.media.video.packets import PacketIndex, index_packets
 from media_assets.media.video.policies import Choice, choose, decodable, parse_policy, thinned
-from media_assets.media.video.probe import sample_aspect
 from media_assets.media.video.shots import find_shots
 from media_assets.media.video.ticks import nanoseconds
 from media_assets.media.video.upright import Turns, upright
@@ -166,30 +165,27 @@ def _kept(
     shot_of = {choice.pts: choice.shot for choice in choices}
     groups = groups_of(index, list(shot_of))
     base, undecodable, last = index.time_base, out_of_reach(groups, shot_of), None
-    with opened(file, mime) as container:
-        stream = pictures_of(container)
-        assert stream is not None, "it was there before"
-        aspect, turns = sample_aspect(stream), Turns()
-        for frame in decode_pictures(container, stream, groups, request.limits, undecodable):
-            assert frame.pts is not None, "pictures are found by their time"
-            picture = upright(frame, aspect, request.limits, turns)
-            if request.near_identical_levels is not None:
-                cells = _cells(picture.pixels)
-                if last is not None and int(np.abs(cells - last).max()) <= request.near_identical_levels:
-                    counts.n_near_identical += 1
-                    continue
-                last = cells
-            counts.n_kept += 1
-            yield Keyframe(
-                pixels=picture.pixels,
-                pts_ns=nanoseconds(frame.pts - index.start, base),
-                pts_ticks=frame.pts,
-                time_base=f"{base.numerator}/{base.denominator}",
-                frame_number=int(np.searchsorted(index.shown, frame.pts)),
-                reason=parse_policy(request.policy).reason,
-                shot=shot_of[frame.pts],
-                conversions=picture.conversions,
-            )
+    turns = Turns()
+    for frame, aspect in chosen_pictures(file, mime, groups, request.limits, undecodable):
+        assert frame.pts is not None, "pictures are found by their time"
+        picture = upright(frame, aspect, request.limits, turns)
+        if request.near_identical_levels is not None:
+            cells = _cells(picture.pixels)
+            if last is not None and int(np.abs(cells - last).max()) <= request.near_identical_levels:
+                counts.n_near_identical += 1
+                continue
+            last = cells
+        counts.n_kept += 1
+        yield Keyframe(
+            pixels=picture.pixels,
+            pts_ns=nanoseconds(frame.pts - index.start, base),
+            pts_ticks=frame.pts,
+            time_base=f"{base.numerator}/{base.denominator}",
+            frame_number=int(np.searchsorted(index.shown, frame.pts)),
+            reason=parse_policy(request.policy).reason,
+            shot=shot_of[frame.pts],
+            conversions=picture.conversions,
+        )
     counts.n_undecodable = len(undecodable.faults)
     counts.complaint = next(iter(undecodable.faults.values()), None)
     if not counts.n_kept:

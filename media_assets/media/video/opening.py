@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any, NoReturn
 
 import av
@@ -111,6 +112,12 @@ def pictures_of(container: InputContainer) -> VideoStream | None:
     """The track to look at: the default one, else the first, pictures on covers left out; None: there is none."""
     tracks = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     return next((s for s in tracks if s.disposition & av.stream.Disposition.default), tracks[0] if tracks else None)
+
+
+def sample_aspect(stream: VideoStream) -> Fraction | None:
+    """Width by height of a pixel; None where it is square or not told."""
+    aspect = stream.sample_aspect_ratio
+    return None if not aspect or aspect == 1 else Fraction(aspect)
 
 
 def prepare(stream: VideoStream, limits: VideoLimits) -> None:

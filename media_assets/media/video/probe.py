@@ -7,7 +7,6 @@ judging the findings, except for one: whether the file was cut off.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 
 import msgspec
 import numpy as np
@@ -20,7 +19,15 @@ from media_assets.errors import ErrorCode, ItemError
 from media_assets.media.containers.structure import truncated
 from media_assets.media.video.decoding import Complaints, every_picture
 from media_assets.media.video.hdr import Transfer
-from media_assets.media.video.opening import VideoFile, VideoLimits, check_pixels, opened, pictures_of, sniffed
+from media_assets.media.video.opening import (
+    VideoFile,
+    VideoLimits,
+    check_pixels,
+    opened,
+    pictures_of,
+    sample_aspect,
+    sniffed,
+)
 from media_assets.media.video.packets import PacketIndex, index_packets
 from media_assets.media.video.ticks import nanoseconds
 from media_assets.media.video.upright import display_matrix, hdr_transfer, squared_size
@@ -231,12 +238,6 @@ def _pictures(
         declared_duration_ns=_declared_ns(container),
         time_base=f"{base.numerator}/{base.denominator}",
     )
-
-
-def sample_aspect(stream: VideoStream) -> Fraction | None:
-    """Width by height of a pixel; None where it is square or not told."""
-    aspect = stream.sample_aspect_ratio
-    return None if not aspect or aspect == 1 else Fraction(aspect)
 
 
 def _nothing_decodes(index: PacketIndex, complaints: Complaints) -> ItemError:

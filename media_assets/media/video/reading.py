@@ -18,12 +18,12 @@ from media_assets.media.boundary import decoding
 from media_assets.media.containers.png import encode_png
 from media_assets.media.frames import small_jpeg
 from media_assets.media.identity import frame_id, require_same_file
-from media_assets.media.video.decoding import Group, Undecodable, decode_pictures, groups_of, out_of_reach
+from media_assets.media.video.decoding import Group, Undecodable, chosen_pictures, groups_of, out_of_reach
 from media_assets.media.video.keyframes import KeyframeCounts, KeyframeRequest, choose_keyframes, keyframes
-from media_assets.media.video.opening import VideoFile, VideoLimits, opened, pictures_of, sniffed
+from media_assets.media.video.opening import VideoFile, VideoLimits, sniffed
 from media_assets.media.video.packets import PacketIndex
 from media_assets.media.video.policies import Choice
-from media_assets.media.video.probe import VideoProbe, examine, require_whole, sample_aspect
+from media_assets.media.video.probe import VideoProbe, examine, require_whole
 from media_assets.media.video.ticks import nanoseconds
 from media_assets.media.video.upright import Turns, upright
 
@@ -131,18 +131,15 @@ def read_part(file: VideoFile, request: PartRequest) -> VideoPart:
     """
     undecodable = Undecodable(dict.fromkeys(request.out_of_reach, "nothing before it can be decoded"))
     stills: list[EncodedStill] = []
-    with opened(file, sniffed(file)) as container:
-        stream = pictures_of(container)
-        assert stream is not None, "the video was planned"
-        aspect, turns = sample_aspect(stream), Turns()
-        for frame in decode_pictures(container, stream, request.groups, request.limits, undecodable):
-            assert frame.pts is not None, "pictures are found by their time"
-            picture = upright(frame, aspect, request.limits, turns)
-            height, width = picture.pixels.shape[:2]
-            with decoding("encoding a still"):
-                png = encode_png(picture.pixels)
-                small = small_jpeg(picture.pixels) if len(stills) < request.n_thumbnails else None
-            stills.append(EncodedStill(frame.pts, width, height, png, picture.conversions, small))
+    turns = Turns()
+    for frame, aspect in chosen_pictures(file, sniffed(file), request.groups, request.limits, undecodable):
+        assert frame.pts is not None, "pictures are found by their time"
+        picture = upright(frame, aspect, request.limits, turns)
+        height, width = picture.pixels.shape[:2]
+        with decoding("encoding a still"):
+            png = encode_png(picture.pixels)
+            small = small_jpeg(picture.pixels) if len(stills) < request.n_thumbnails else None
+        stills.append(EncodedStill(frame.pts, width, height, png, picture.conversions, small))
     return VideoPart(tuple(stills), undecodable.faults)
 
 

@@ -22,13 +22,12 @@ from media_assets.media.resize import Pixels
 from media_assets.media.video.hdr import Transfer, tone_mapped
 from media_assets.media.video.opening import VideoLimits, check_pixels, reading
 
-_FLAGS = (
-    Interpolation.BICUBIC
-    | Interpolation.ACCURATE_RND
-    | Interpolation.BITEXACT
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
+_EXACT = (
+    Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
+"""Rounded instead of cut off, a colour for every pixel, the same on every machine: on a photograph 59 dB from exact
+arithmetic, where libav's quick way has 46 dB and is a level too dark.
+"""
 _UNSTATED, _BT709, _BT601 = 2, 1, 5
 _TRANSFERS: dict[int, Transfer] = {16: "pq", 18: "hlg"}
 _SRGB_PRIMARIES = frozenset({1, 2, 4, 5, 6, 7})  # ITU-T H.273: those of sRGB, unstated, and old ones close to it
@@ -90,23 +89,25 @@ def upright(frame: VideoFrame, sample_aspect: Fraction | None, limits: VideoLimi
     width, height = squared_size(frame.width, frame.height, sample_aspect)
     check_pixels(frame.width, frame.height, limits)
     check_pixels(width, height, limits)
-    hdr = hdr_transfer(frame)
+    hdr, is_stretched = hdr_transfer(frame), (width, height) != (frame.width, frame.height)
     with reading("the colours of a frame"):
         converted = frame.reformat(
             width,
             height,
             "rgb48le" if hdr else "rgb24",
             src_colorspace=_matrix(frame),
-            interpolation=int(_FLAGS),
+            interpolation=int(_EXACT | (Interpolation.BICUBIC if is_stretched else Interpolation.BILINEAR)),
             threads=1,
         ).to_ndarray()
-    pixels = tone_mapped(converted.astype(np.uint16), hdr) if hdr else converted.astype(np.uint8)
+    pixels = (
+        tone_mapped(converted.astype(np.uint16, copy=False), hdr) if hdr else converted.astype(np.uint8, copy=False)
+    )
     matrix = turns.of(frame)
     turn = _TURNS.get(matrix)
     turned = pixels if turn is None else turn(pixels)
     depth = max((component.bits for component in frame.format.components), default=8)
     notes = {
-        "pixels_squared": (width, height) != (frame.width, frame.height),
+        "pixels_squared": is_stretched,
         "hdr_tone_mapped": hdr is not None,
         "depth_scaled": hdr is None and depth > 8,
         "gamut_kept": hdr is None and frame.color_primaries not in _SRGB_PRIMARIES,
