@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from media_assets.errors import LakeUnfit, StoreCode, StoreRefused
@@ -167,6 +167,44 @@ def credentials() -> S3Credential:
         "token": frozen.token,
         "expires_at": datetime.now(UTC) + _CREDENTIAL_LIFE,
     }
+
+
+class Keys(NamedTuple):
+    """Credentials that stay as they are for as long as the process lives."""
+
+    access_key_id: str
+    secret_access_key: str
+    token: str | None
+
+    def __repr__(self) -> str:
+        """Without the secrets."""
+        return f"Keys({self.access_key_id!r})"
+
+    def config(self) -> S3Config:
+        """As a part of obstore's configuration."""
+        config: S3Config = {"access_key_id": self.access_key_id, "secret_access_key": self.secret_access_key}
+        if self.token:
+            config["session_token"] = self.token
+        return config
+
+
+def permanent_keys() -> Keys | None:
+    """The credentials where none will ever be renewed; None: ask `credentials` whenever some are needed.
+
+    obstore calls a provider from its own threads, and there the interpreter crashed in two of many runs of the tests;
+    keys of the environment or of a profile need no provider.
+    """
+    from botocore.credentials import RefreshableCredentials
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        found = botocore_session().get_credentials()
+    except (BotoCoreError, ClientError, OSError):
+        return None  # whoever needs them is told
+    if found is None or isinstance(found, RefreshableCredentials):
+        return None
+    frozen = found.get_frozen_credentials()
+    return Keys(frozen.access_key, frozen.secret_key, frozen.token)
 
 
 def credential_source() -> str:

@@ -22,7 +22,7 @@ from obstore.store import ObjectStore, S3Store
 
 from media_assets.errors import LakeUnfit, StoreCode, StoreRefused
 from media_assets.lake.put_if_absent import second_create_is_refused
-from media_assets.lake.s3_options import S3Options, credential_source, credentials
+from media_assets.lake.s3_options import Keys, S3Options, credential_source, credentials, permanent_keys
 from media_assets.lake.storage import AppendLog, StoredFile
 from media_assets.lake.store_errors import refused, told
 
@@ -47,7 +47,8 @@ class S3Storage:
 
     def store(self, *parts: str) -> ObjectStore:
         """The store at a prefix; nothing is asked yet. Equal ones share their connections."""
-        return _store(self.options, self.bucket, "/".join(part for part in (self.prefix, *parts) if part))
+        prefix = "/".join(part for part in (self.prefix, *parts) if part)
+        return _store(self.options, self.bucket, prefix, permanent_keys())
 
     def delta_options(self) -> dict[str, str] | None:
         """With the credentials of this moment."""
@@ -136,15 +137,15 @@ class S3Storage:
 
 
 @lru_cache(maxsize=256)
-def _store(options: S3Options, bucket: str, prefix: str) -> ObjectStore:
+def _store(options: S3Options, bucket: str, prefix: str, keys: Keys | None) -> ObjectStore:
     try:
         return S3Store(
             bucket,
             prefix=prefix or None,
-            config=options.store_config(bucket),
+            config=options.store_config(bucket) | (keys.config() if keys else {}),
             client_options=options.client_options(),
             retry_config=options.retry_config(),
-            credential_provider=credentials,
+            credential_provider=None if keys else credentials,
         )
     except (OSError, BaseError, ValueError) as error:
         raise LakeUnfit(f"Expected a lake at s3://bucket/prefix; s3://{bucket}/{prefix}: {told(error)}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import pickle
 import threading
@@ -386,6 +387,32 @@ def test_credentials_and_endpoint_come_from_a_profile(
     assert moto in told
     assert "eu-north-1" in told
     assert "AKIA" not in told
+
+
+def test_keys_that_stay_are_given_to_obstore_and_those_that_do_not_are_asked_for(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def provider() -> Any:
+        storage = LakeLocation("s3://bucket/x", S3Options(endpoint="http://127.0.0.1:1", region="r")).storage
+        return storage.store().credential_provider
+
+    s3_options.forget()
+    assert provider() is None
+    assert SECRET not in repr(s3_options.permanent_keys())
+    for name in keys.environment:
+        monkeypatch.delenv(name)
+    expires = "2099-01-01T00:00:00Z"
+    told = {"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c", "Expiration": expires}
+    script = tmp_path / "keys.sh"
+    script.write_text(f"#!/bin/sh\necho '{json.dumps(told)}'\n")
+    script.chmod(0o700)
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {script}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    s3_options.forget()
+    assert provider() is s3_options.credentials
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    s3_options.forget()
+    assert provider() is s3_options.credentials, "which says that there are none"
 
 
 def test_what_is_configured_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch, keys: Keys) -> None:
