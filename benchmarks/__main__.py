@@ -1,6 +1,6 @@
 """`make bench`: every benchmark with its own settings, or those that are named; each leaves its dated result.
 
-    python -m benchmarks [batch_size] [images] [reader] [uploads]        python -m benchmarks.images --help
+    python -m benchmarks [batch_size] [images] [keyframes] [reader] [uploads]        python -m benchmarks.images --help
 
 One benchmark with other settings is started by its own name.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-BENCHMARKS = ("batch_size", "images", "reader", "uploads")
+BENCHMARKS = ("batch_size", "images", "keyframes", "reader", "uploads")
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ def section(folder: Path = RESULTS) -> str:
             ("images", images_block),
             ("reader", reader_block),
             ("batch-size", batch_size_block),
+            ("keyframes", keyframes_block),
             ("uploads", uploads_block),
         )
         if (result := newest(name, folder)) is not None and (block := render(result))
@@ -108,6 +109,33 @@ def reader_block(result: Mapping[str, Any]) -> str:
         *_table(["reader", "gives", "samples/s", "CPU µs a sample", "of the raw memory map"], table),
         "",
         _told("reader", result),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def keyframes_block(result: Mapping[str, Any]) -> str:
+    """Key pictures in memory: one row a job, and the bars that are missed."""
+    corpus = result["corpus"]
+    table = [
+        [
+            row["job"],
+            f"{row['stills_per_s']:g}",
+            f"{row['cpu_ms_per_still']:g}",
+            "yes" if row["times_are_right"] else "no",
+            f"{row['psnr_mean_db']:g}",
+        ]
+        for row in result["rows"]
+    ]
+    missed = [name.replace("_", " ") for name, is_held in result["bars"].items() if not is_held]
+    lines = [
+        f"**Key pictures of videos**, {corpus['n_keys']} of {corpus['n']} x {corpus['seconds']} s ({result['videos']}) "
+        f"as RGB in memory, whole processes, medians of {result['rows'][0]['rounds']} rounds in turn on "
+        f"{_machine(result)}:",
+        "",
+        *_table(["job", "stills/s", "CPU ms a still", "times right", "PSNR dB"], table),
+        "",
+        *([f"Bars that are not reached: {', '.join(missed)}.", ""] if missed else []),
+        _told("keyframes", result),
     ]
     return "\n".join(lines) + "\n"
 

@@ -54,6 +54,21 @@ def test_an_uploads_result_says_how_long_an_acknowledgement_takes(tmp_path: Path
     assert "Not reached: p99 below 1 s." in shown
 
 
+def test_a_result_of_keyframes_shows_who_is_right_and_which_bar_is_missed(tmp_path: Path) -> None:
+    row = {"job": "ffmpeg", "rounds": 5, "stills_per_s": 30.5, "cpu_ms_per_still": 41.2, "times_are_right": False}
+    result = IMAGES | {
+        "videos": "some H.264",
+        "corpus": {"n": 2, "seconds": 150, "n_keys": 150},
+        "rows": [row | {"psnr_mean_db": 46.02}],
+        "bars": {"cpu_s_to_bare_at_most_1.2": True, "stills_per_s_to_ffmpeg_at_least_1.8": False},
+    }
+    (tmp_path / "keyframes-2026-01-02.json").write_text(json.dumps(result))
+    shown = section(tmp_path)
+    assert "150 of 2 x 150 s (some H.264)" in shown
+    assert "| ffmpeg | 30.5 | 41.2 | no | 46.02 |" in shown
+    assert "Bars that are not reached: stills per s to ffmpeg at least 1.8." in shown
+
+
 def test_a_reader_result_shows_the_ratio_of_each_variant(tmp_path: Path) -> None:
     rows = [
         {"reader": reader, "variant": "uint8 nhwc", "n": 5, "samples_per_s": 40000, "cpu_us_per_sample": 20.5}

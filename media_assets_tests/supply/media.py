@@ -15,9 +15,15 @@ MEDIA = (
     ),
     (
         "benchmarks",
-        "img2dataset, daft, webdataset",
+        "img2dataset, daft, webdataset, torchcodec",
         "installed to measure, each apart",
-        "MIT, Apache-2.0, BSD-3-Clause",
+        "MIT, Apache-2.0, BSD-3-Clause, BSD-3-Clause",
+    ),
+    (
+        "benchmarks",
+        "the ffmpeg program in imageio-ffmpeg",
+        "fetched to measure, run as a program",
+        "GPL-3.0-or-later",
     ),
     ("anywhere", "models and their weights", "none is used", "–"),
 )
