@@ -73,41 +73,48 @@ def materialize(
 ) -> None:
     """Materialize planned batches through Dagster, in this process."""
     from media_assets.defs.failed_batches import failed_batches
-    from media_assets.defs.runs import made_otherwise, matching_batches, stages_selected
+    from media_assets.defs.runs import RunResult, made_otherwise, matching_batches, stages_selected
     from media_assets.defs.tensors import statistics_are_behind
     from media_assets.stages.done import done_batches, made_in_part
-    from media_assets.stages.stage import KEYFRAMES
+    from media_assets.stages.stage import KEYFRAMES, PREDICTIONS
 
-    results = []
+    results: list[RunResult] = []
     if outdated and (again or refetch or failed or selection):
         raise click.UsageError("expected --outdated alone or with --batch: it says itself which tables are made.")
     output = Output(as_json)
     settings = checked_settings()
     with Progressbar(output) as progress:
         launcher = open_launcher(settings, progress)
-        stages = stages_selected(selection)
+        stages = stages_selected(selection, launcher.stages)
         matching = batches = matching_batches(launcher.instance, batch_glob)
         if outdated:
-            older = made_otherwise(settings.open_lake(), stages, settings.options())
+            older = made_otherwise(settings.open_lake(), stages, settings.options(), settings.installed_models())
             results = launcher.remake({batch: older[batch] for batch in matching if batch in older})
         else:
             if failed:
-                wanted = {batch.batch_id for batch in failed_batches(launcher.instance)}
+                wanted = {batch.batch_id: batch.stages for batch in failed_batches(launcher.instance)}
                 batches = [batch for batch in batches if batch in wanted]
+                models_alone = [batch for batch in batches if wanted[batch] == (PREDICTIONS,)]
+                batches = [batch for batch in batches if batch not in models_alone]
+                results += launcher.materialize(models_alone, [PREDICTIONS], accept_failures=accept_failures)
             elif not (again or refetch):
                 done = done_batches(settings.open_lake(), stages)
                 batches = [batch for batch in batches if batch not in done]
-                later = made_in_part(settings.open_lake(), stages, batches)
-                batches = [batch for batch in batches if batch not in later]
-                results = launcher.materialize(later, [KEYFRAMES], accept_failures=accept_failures)
-            results += launcher.materialize(batches, stages, refetch=refetch, accept_failures=accept_failures)
+                for later in (PREDICTIONS, KEYFRAMES):
+                    in_part = made_in_part(settings.open_lake(), stages, batches, later)
+                    batches = [batch for batch in batches if batch not in in_part]
+                    made = [stage for stage in stages if stage in (later, PREDICTIONS)]
+                    results += launcher.materialize(in_part, made, accept_failures=accept_failures)
+            results += launcher.materialize(
+                batches, stages, refetch=refetch, accept_failures=accept_failures, again=again
+            )
         is_new = any(result.success and not result.is_of_another for result in results)
         if not selection and (is_new or (not results and statistics_are_behind(settings.open_lake()))):
             results.append(launcher.measure_statistics())
     what = "outdated" if outdated else "failed" if failed else ""
     found = f"no batch matching {batch_glob!r} is {what}." if what else f"every batch matching {batch_glob!r} is done"
     nothing = f"Nothing to do: {found}{'' if what else ' (see --again).'}" if matching else NOTHING_PLANNED
-    older = made_otherwise(settings.open_lake(), stages, settings.options())
+    older = made_otherwise(settings.open_lake(), stages, settings.options(), settings.installed_models())
     if told := sorted({table for batch in matching for table in older.get(batch, ())}):
         n_batches = sum(batch in older for batch in matching)
         output.say(

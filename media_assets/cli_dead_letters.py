@@ -33,9 +33,9 @@ def _known_code(ctx: click.Context, option: click.Parameter, code: str | None) -
 def _known_stage(ctx: click.Context, option: click.Parameter, stage: str | None) -> str | None:
     if stage is None:
         return None
-    from media_assets.lake.overview import STAGES
+    from media_assets.lake.overview import PREDICTIONS, STAGES
 
-    return _one_of(stage.replace("/", "."), ["ingest.manifest", *STAGES])
+    return _one_of(stage.replace("/", "."), ["ingest.manifest", *STAGES, PREDICTIONS])
 
 
 def _one_of(given: str | None, known: list[str]) -> str | None:
@@ -123,18 +123,26 @@ def replay_letters(
     as_json: bool,
 ) -> None:
     """Try the failed items again, and only them."""
+    from media_assets.defs.steps import needs_reading
+    from media_assets.stages.stage import PREDICTIONS
+
     output = Output(as_json)
     letters = _letters(stage, code, batch, item, older_than_hours)
     items: dict[str, list[str]] = {}
+    read: set[str] = set()  # batches of which some items are read anew; of the others models are asked alone
     for row in letters:
         if row["stage"] != "ingest.manifest":
             items.setdefault(row["batch_id"], []).append(row["item_key"])
+            if needs_reading(row["stage"], row["error_code"]):
+                read.add(row["batch_id"])
     if n_lines := sum(row["stage"] == "ingest.manifest" for row in letters):
         output.say(f"{n_lines} bad lines of lists cannot be replayed: mend the list, then plan it again.")
     settings = checked_settings()
     with Progressbar(output) as progress:
         launcher = open_launcher(settings, progress)
-        results = launcher.replay(items)
+        results = launcher.replay({key: of_batch for key, of_batch in items.items() if key in read})
+        asked = {key: of_batch for key, of_batch in items.items() if key not in read}
+        results += launcher.replay(asked, [PREDICTIONS])
         if any(result.success and not result.is_of_another for result in results):
             results.append(launcher.measure_statistics())
     facts = _replayed(items, _letters(None, None, batch, None, None))

@@ -13,6 +13,7 @@
         ├── LakeUnfit
         │   ├── TableDamaged  a table's log or files are not whole; nothing is read or written
         │   └── StoreRefused  the object store cannot be used as it is configured; has a `StoreCode`
+        ├── ModelUnfit       a model cannot be used as it is described; has a `ModelCode`
         ├── PlanRefused      a list or folder cannot be planned at all
         ├── QueryRefused     a SQL statement cannot or may not run
         └── NotMaterialized  something asked for has not been built yet
@@ -77,6 +78,9 @@ class ErrorCode(StrEnum):
     DECODER_CRASHED = "decoder_crashed"
     DECODER_TIMEOUT = "decoder_timeout"
     DECODER_MEMORY = "decoder_memory"
+    # asking a model
+    MODEL_FAILED = "model_failed"  # its runtime gave an error for this frame, and not for most others
+    MODEL_OUTPUT_INVALID = "model_output_invalid"  # it answered with what is no answer: NaN, or a share beyond 0..1
     # planning
     BAD_ROW = "bad_row"  # a line of a list that cannot become a manifest row
 
@@ -88,6 +92,22 @@ class ErrorCode(StrEnum):
 
 DECODER_FAULTS = frozenset({ErrorCode.DECODER_CRASHED, ErrorCode.DECODER_TIMEOUT, ErrorCode.DECODER_MEMORY})
 """Failures that are ours, not the bytes': a replay opens the kept bytes again instead of asking the source."""
+
+
+MODEL_FAULTS = frozenset({ErrorCode.MODEL_FAILED, ErrorCode.MODEL_OUTPUT_INVALID})
+"""Failures of a frame that are the model's to explain: where most of a batch meets them, the model is to blame."""
+
+
+class ModelCode(StrEnum):
+    """Why a model cannot be used. Printed before the message; the values never change their meaning."""
+
+    RUNTIME_MISSING = "model_runtime_missing"  # the package that runs it is not installed
+    DESCRIPTION_INVALID = "model_description_invalid"  # its sidecar file is not there, or describes no model
+    FILE_UNREADABLE = "model_file_unreadable"  # the file that the sidecar names is not there, or no model file
+    FILE_CHANGED = "model_file_changed"  # another SHA-256 than was declared, or than when the run began
+    INPUT_MISMATCH = "model_input_mismatch"  # it takes another shape or type than is described
+    OUTPUT_MISMATCH = "model_output_mismatch"  # it gives another shape, or another number of labels
+    FAILS_ON_MOST = "model_fails_on_most"  # most frames of a batch met an error of the model
 
 
 class StoreCode(StrEnum):
@@ -178,6 +198,18 @@ class StoreRefused(LakeUnfit):
 
     def __reduce__(self) -> tuple[type[StoreRefused], tuple[str, StoreCode]]:
         return type(self), (str(self), self.code)
+
+
+class ModelUnfit(SetupError):
+    """A model cannot be used as it is described: no frame is to blame. `code` is stable."""
+
+    def __init__(self, message: str, code: ModelCode) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(f"{code.value}: {message}")
+
+    def __reduce__(self) -> tuple[type[ModelUnfit], tuple[str, ModelCode]]:
+        return type(self), (self.message, self.code)
 
 
 class PlanRefused(SetupError, ValueError):

@@ -15,6 +15,8 @@ from media_assets.errors import (
     ItemError,
     LakeUnfit,
     MediaAssetsError,
+    ModelCode,
+    ModelUnfit,
     NotMaterialized,
     Outage,
     PlanRefused,
@@ -37,6 +39,7 @@ FINAL = {
     *("address_refused", "encoding_refused", "checksum_mismatch", "not_a_regular_file", "symlink_refused"),
     *("empty", "unknown_format", "unsupported_format", "no_video", "too_many_pixels", "too_many_frames", "truncated"),
     *("corrupt", "decoder_crashed", "decoder_timeout", "decoder_memory", "bad_row"),
+    *("model_failed", "model_output_invalid"),
 }
 TREE = {
     ItemError: (MediaAssetsError,),
@@ -51,6 +54,7 @@ TREE = {
     LakeUnfit: (SetupError, OSError),
     TableDamaged: (LakeUnfit,),
     StoreRefused: (LakeUnfit,),
+    ModelUnfit: (SetupError,),
     PlanRefused: (SetupError, ValueError),
     QueryRefused: (SetupError, ValueError),
     NotMaterialized: (SetupError, LookupError),
@@ -92,10 +96,17 @@ def test_a_message_is_cut_at_500_characters() -> None:
     assert error.message == "x" * 500
 
 
-@pytest.mark.parametrize("kind", [kind for kind in TREE if kind is not ItemError], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in TREE if kind not in (ItemError, ModelUnfit)], ids=lambda kind: kind.__name__
+)
 def test_an_error_survives_pickling(kind: type[MediaAssetsError]) -> None:
     again = pickle.loads(pickle.dumps(kind("what happened")))
     assert (type(again), str(again)) == (kind, "what happened")
+
+
+def test_a_model_that_is_unfit_says_its_code_and_survives_pickling() -> None:
+    again = pickle.loads(pickle.dumps(ModelUnfit("expected cats", ModelCode.OUTPUT_MISMATCH)))
+    assert (again.code, str(again)) == (ModelCode.OUTPUT_MISMATCH, "model_output_mismatch: expected cats")
 
 
 def test_an_item_error_survives_pickling() -> None:

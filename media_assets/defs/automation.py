@@ -22,6 +22,14 @@ PER_BATCH = (
     & (~_C.any_deps_missing() | _C.any_deps_match(_C.will_be_requested()))
 ).with_label("batch_is_missing_and_ready")
 
+PER_BATCH_AND_CHANGE = (
+    PER_BATCH
+    | (
+        # What it is made of was made anew, such as by a replay: it is behind then, whatever became of its last run.
+        _C.any_deps_updated().since_last_handled() & ~_C.in_progress() & ~_C.any_deps_in_progress()
+    )
+).with_label("batch_is_missing_or_behind")
+
 OVER_ALL_BATCHES = (
     # Missing again after a failed run it would be asked for without end: that is the retry sensor's.
     (_C.any_deps_updated() | (_C.missing() & ~_C.execution_failed())).since_last_handled()

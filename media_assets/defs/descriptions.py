@@ -13,11 +13,13 @@ import dagster as dg
 
 from media_assets.media.contact_sheet import Cell, as_markdown_image, contact_sheet, status_bar
 from media_assets.stages.audit import Finding
+from media_assets.stages.predictions import PredictionsReport
 from media_assets.stages.report import BatchReport, StageReport
 from media_assets.tables import (
     FRAMES_IMAGES,
     FRAMES_KEYFRAMES,
     MANIFEST,
+    PREDICTIONS_FRAMES,
     RAW_MEDIA,
     TENSORS_HISTOGRAMS,
     TENSORS_IMAGES,
@@ -65,6 +67,19 @@ _LINEAGE: dict[str, dict[str, list[tuple[TableContract, str]]]] = {
         "batch_id": [(FRAMES_IMAGES, "batch_id")],
         "frame_id": [(FRAMES_IMAGES, "frame_id")],
         "tensor": [(FRAMES_IMAGES, "blob")],
+    },
+    PREDICTIONS_FRAMES.path: {
+        name: [(table, source) for table in (FRAMES_IMAGES, FRAMES_KEYFRAMES)]
+        for name, source in {
+            "batch_id": "batch_id",
+            "item_key": "item_key",
+            "frame_id": "frame_id",
+            "blob": "blob",
+            "label": "blob",
+            "score": "blob",
+            "uncertainty": "blob",
+            "regions": "blob",
+        }.items()
     },
     TENSORS_HISTOGRAMS.path: {
         name: [(TENSORS_IMAGES, name)] for name in ("batch_id", "spec", "layout", "dtype", "scale", "mean", "std")
@@ -151,6 +166,51 @@ def batch_metadata(report: BatchReport, stage: StageReport, sheet: str | None) -
     if report.n_damaged_blobs:
         metadata["damaged_blobs"] = report.n_damaged_blobs
     return metadata
+
+
+def predictions_metadata(
+    report: PredictionsReport, stage: StageReport, models: Sequence[str], sheet: str | None
+) -> Metadata:
+    """What one materialization of `predictions/frames` of one batch tells; `sheet` shows frames of little certainty."""
+    bar = as_markdown_image(status_bar(stage.counts), "one part for each status")
+    told = " · ".join(f"**{n}** {status}" for status, n in stage.counts.items() if n)
+    metadata: Metadata = {"items": dg.MetadataValue.md(f"{bar}\n\n{told or 'no items'}")}
+    if sheet is not None:
+        metadata["least_sure"] = dg.MetadataValue.md(sheet)
+    if stage.codes:
+        metadata["failures_by_code"] = dg.MetadataValue.json(dict(stage.codes))
+    for model, labels in report.labels.items():
+        metadata[f"{model} labels"] = dg.MetadataValue.md(_labels_table(labels))
+        metadata[f"{model} scores"] = _bars(report.scores[model])
+    return metadata | {
+        "models": ", ".join(models) or "none is configured",
+        "entered": stage.n_entered,
+        **stage.counts,
+        "dagster/partition_row_count": stage.n_rows,
+        "frames_asked": report.n_asked,
+        "seconds": round(report.seconds, 2),
+        "model_cpu_seconds": round(report.decode_cpu_seconds, 2),
+    }
+
+
+_MOST_LABELS = 20
+
+
+def _labels_table(labels: Mapping[str, int]) -> str:
+    rows = [f"| {_in_cell(label) or '(nothing found)'} | {n} |" for label, n in list(labels.items())[:_MOST_LABELS]]
+    if (n_more := len(labels) - len(rows)) > 0:
+        rows.append(f"| and {n_more} more | {sum(list(labels.values())[_MOST_LABELS:])} |")
+    return "\n".join(["| best label | frames |", "| --- | --- |", *rows])
+
+
+def _in_cell(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())
+
+
+def _bars(tenths: Sequence[int]) -> str:
+    """Counts of scores from 0 to 1 as one line, each tenth a bar that is as high as its share of the fullest."""
+    highest = max([*tenths, 1])
+    return "0 " + "".join("·▁▂▃▄▅▆▇█"[-(-n * 8 // highest)] for n in tenths) + " 1"
 
 
 def finding_metadata(findings: Mapping[str, Finding]) -> Metadata:

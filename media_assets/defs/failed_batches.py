@@ -17,12 +17,14 @@ from media_assets.defs.dead_runs import KILLED
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.live_runs import PARTITION, batches_of
 from media_assets.defs.retries import NEEDS_A_PERSON
-from media_assets.stages.stage import IMAGE_STAGES
+from media_assets.defs.steps import PREDICT_STEP, READ_STEP, step_of
+from media_assets.stages.stage import IMAGE_STAGES, PREDICTIONS, STAGES, Stage
 
 RETRY_TAG = "media_assets/retry"
 """How many automated retries a run is: 1 for the first one after a run of somebody else."""
 
-_STEP = "read_images"
+_STEPS = (READ_STEP, PREDICT_STEP)
+_KEYS = frozenset(asset_key(stage.contract) for stage in STAGES)
 _IMAGE_KEYS = frozenset(asset_key(stage.contract) for stage in IMAGE_STAGES)
 _MOST_RUNS_SHOWN = 2000
 _MOST_NEWER = 20  # runs of one batch that are looked at, from the newest
@@ -35,6 +37,7 @@ class RunFailure:
     told: str
     errors: Mapping[str, str] = field(default_factory=dict)
     hopeless: frozenset[str] = frozenset()
+    step: str = READ_STEP
 
     def names(self, batch_id: str) -> bool:
         """Whether a batch failed in it: those of its errors, or all where it says nothing of single ones."""
@@ -50,6 +53,7 @@ class FailedBatch:
     failed_at: datetime
     told: str
     may_pass: bool
+    failed_step: str = READ_STEP
 
     @property
     def n_retries(self) -> int:
@@ -65,22 +69,30 @@ class FailedBatch:
     @property
     def selection(self) -> list[dg.AssetKey]:
         """The tables that the run was to make."""
-        chosen = _IMAGE_KEYS & set(self.run.asset_selection or _IMAGE_KEYS)
-        return [asset_key(stage.contract) for stage in IMAGE_STAGES if asset_key(stage.contract) in chosen]
+        return [asset_key(stage.contract) for stage in self.stages]
 
     @property
-    def config(self) -> dict[str, Any]:
-        """The choices of the run, for this batch alone."""
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that the run was to make and did not: what was read is not read again for the models' sake."""
+        chosen = set(self.run.asset_selection or _IMAGE_KEYS)
+        wanted = (PREDICTIONS,) if self.failed_step == PREDICT_STEP else STAGES
+        return tuple(stage for stage in wanted if asset_key(stage.contract) in chosen)
+
+    @property
+    def config(self) -> dict[str, dict[str, Any]]:
+        """The choices of the run for this batch alone, by step."""
         ops: Any = self.run.run_config.get("ops", {})
-        config = dict(ops.get(_STEP, {}).get("config") or {})
-        if (items := config.get("retry_items")) is not None:
-            config["retry_items"] = {self.batch_id: items.get(self.batch_id, [])}
-        return config
+        steps = {step_of(stage) for stage in self.stages}
+        configs = {step: dict(ops.get(step, {}).get("config") or {}) for step in _STEPS if step in steps}
+        for config in configs.values():
+            if (items := config.get("retry_items")) is not None:
+                config["retry_items"] = {self.batch_id: items.get(self.batch_id, [])}
+        return configs
 
     @property
     def is_replay(self) -> bool:
         """Whether the run was to replay dead letters of the batch, which is done apart from them."""
-        return bool(self.config.get("retry_items"))
+        return any(config.get("retry_items") for config in self.config.values())
 
     @property
     def command(self) -> str:
@@ -107,7 +119,7 @@ def batches_failed_by(
 ) -> Iterator[FailedBatch]:
     """The batches that failed in a failed run; none for a run that makes nothing of single batches."""
     run = record.dagster_run
-    if run.asset_selection and not _IMAGE_KEYS & set(run.asset_selection):
+    if run.asset_selection and not _KEYS & set(run.asset_selection):
         return
     if not (meant := batches_of(run, list(ordered))):
         return
@@ -116,7 +128,7 @@ def batches_failed_by(
     for batch_id in meant:
         if failure.names(batch_id):
             told = failure.errors.get(batch_id, failure.told)
-            yield FailedBatch(batch_id, run, failed_at, told, batch_id not in failure.hopeless)
+            yield FailedBatch(batch_id, run, failed_at, told, batch_id not in failure.hopeless, failure.step)
 
 
 def is_superseded(instance: dg.DagsterInstance, record: dg.RunRecord, batch: FailedBatch) -> bool:
@@ -142,14 +154,15 @@ def is_superseded(instance: dg.DagsterInstance, record: dg.RunRecord, batch: Fai
 def _failure_of(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
     events = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=10).records
     for event in (record.event_log_entry.dagster_event for record in events):
-        if event is None or event.step_key != _STEP or not event.is_step_failure:
+        if event is None or event.step_key not in _STEPS or not event.is_step_failure:
             continue
         data = event.step_failure_data
         if (told := data.user_failure_data) is None:
             cause = data.error and (data.error.cause or data.error)
-            return RunFailure(str(cause.message).strip() if cause else "The step failed; the run's log says why.")
+            what = str(cause.message).strip() if cause else "The step failed; the run's log says why."
+            return RunFailure(what, step=event.step_key)
         hopeless = told.metadata.get(NEEDS_A_PERSON)
         errors = {key: str(value.value) for key, value in told.metadata.items() if key != NEEDS_A_PERSON}
         named = frozenset(hopeless.value) if isinstance(hopeless, dg.JsonMetadataValue) else frozenset[str]()  # type: ignore[arg-type]
-        return RunFailure(told.description or "", errors, named)
+        return RunFailure(told.description or "", errors, named, event.step_key)
     return RunFailure("The run ended outside of its work: its process was killed, or it did not start.")

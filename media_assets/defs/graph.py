@@ -14,6 +14,7 @@ from media_assets.defs import (
     images,
     inbox,
     ingest,
+    predictions,
     retry_batches,
     retry_letters,
     tensors,
@@ -34,6 +35,7 @@ def _policy_of(settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
 
     def lay(spec: dg.AssetSpec) -> dg.AssetSpec:
         group = "outcomes" if spec.key in _OF_ALL_STAGES else spec.key.path[0]
+        spec = predictions.as_configured(spec, settings)
         spec = spec.replace_attributes(owners=[OWNER], group_name=group, kinds=spec.kinds or {"deltalake"})
         return spec.replace_attributes(freshness_policy=policy) if spec.key in freshness.LIVE and policy else spec
 
@@ -47,6 +49,7 @@ def build_defs(settings: Settings | None = None, resources: Mapping[str, object]
         ingest.item_status,
         ingest.failures,
         images.read_images,
+        predictions.predict_frames,
         tensors.measure_tensors,
         drift.batch_profiles,
     ]

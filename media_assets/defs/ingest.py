@@ -15,6 +15,7 @@ from media_assets.tables import (
     FRAMES_KEYFRAMES,
     ITEM_STATUS,
     MANIFEST,
+    PREDICTIONS_FRAMES,
     RAW_MEDIA,
     TENSORS_IMAGES,
 )
@@ -28,7 +29,9 @@ manifest = dg.AssetSpec(
 
 item_status = dg.AssetSpec(
     asset_key(ITEM_STATUS),
-    deps=[asset_key(RAW_MEDIA), asset_key(FRAMES_IMAGES), asset_key(TENSORS_IMAGES), asset_key(FRAMES_KEYFRAMES)],
+    deps=[
+        asset_key(table) for table in (RAW_MEDIA, FRAMES_IMAGES, TENSORS_IMAGES, FRAMES_KEYFRAMES, PREDICTIONS_FRAMES)
+    ],
     description=ITEM_STATUS.description,
     partitions_def=BATCHES,
     metadata=definition_metadata(ITEM_STATUS),

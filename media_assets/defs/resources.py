@@ -39,6 +39,7 @@ from media_assets.media.tensors import TensorSpec
 from media_assets.media.video.keyframes import KeyframeRequest
 from media_assets.media.video.opening import VideoLimits
 from media_assets.ops.alerts.destinations import Destination, parse_destinations
+from media_assets.stages.models import InstalledModel, installed_models
 from media_assets.stages.workbench import FetchSettings, Progress, ReadOptions, Workbench, no_progress
 
 _MIB = 1024 * 1024
@@ -58,6 +59,7 @@ class Settings:
     keyframe_policy: str = "codec"
     max_keyframes: int = 500
     near_identical_levels: int | None = None
+    models: str = ""
     allowed_networks: str = ""
     local_roots: str = ""
     proxy: str = field(default="", repr=False)  # may hold a password
@@ -258,6 +260,14 @@ class Settings:
         """
         return ReadOptions(specs=self.specs(), still_limits=self.still_limits(), keyframes=self.keyframes())
 
+    def installed_models(self) -> tuple[InstalledModel, ...]:
+        """The models that label frames. Their files are read whole.
+
+        Raises:
+            ModelUnfit: one cannot be used.
+        """
+        return installed_models([Path(part) for part in self.models.split(os.pathsep) if part])
+
     def alert_destinations(self) -> list[Destination]:
         """Who is told when something goes wrong.
 
@@ -301,6 +311,7 @@ class Settings:
         self.engine()
         self.still_limits()
         self.keyframes()
+        self.installed_models()
         self._require_ui_url()
 
     def workbench(self, progress: Progress = no_progress) -> Workbench:
@@ -334,6 +345,7 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     keyframe_policy: str = Settings.keyframe_policy
     max_keyframes: int = Settings.max_keyframes
     near_identical_levels: int | None = None
+    models: str = ""
     allowed_networks: str = ""
     local_roots: str = ""
     proxy: str = ""

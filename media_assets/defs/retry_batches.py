@@ -23,8 +23,9 @@ from media_assets.defs.descriptions import asset_key
 from media_assets.defs.failed_batches import RETRY_TAG, FailedBatch, batches_failed_by, is_superseded
 from media_assets.defs.live_runs import batches_in_progress
 from media_assets.defs.resources import WorkbenchResource
+from media_assets.defs.steps import run_config
 from media_assets.lake.crash_points import crash_point
-from media_assets.stages.stage import IMAGE_STAGES
+from media_assets.stages.stage import STAGES
 from media_assets.tables import TENSORS_HISTOGRAMS, TENSORS_STATISTICS
 
 INTERVAL_SECONDS = 30
@@ -51,7 +52,7 @@ class Memory(msgspec.Struct):
 
 @dg.sensor(
     name="retry_failed_batches",
-    target=dg.AssetSelection.assets(*(asset_key(stage.contract) for stage in IMAGE_STAGES), *_MEASURED),
+    target=dg.AssetSelection.assets(*(asset_key(stage.contract) for stage in STAGES), *_MEASURED),
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=INTERVAL_SECONDS,
     description="Fails runs whose process was killed, and requests batches again whose run failed for a cause that may "
@@ -175,6 +176,6 @@ def _request(batch: FailedBatch) -> dg.RunRequest:
         run_key=f"{batch.batch_id}/{batch.run.run_id}",
         partition_key=batch.batch_id,
         asset_selection=batch.selection,
-        run_config={"ops": {"read_images": {"config": batch.config}}} if batch.config else {},
+        run_config=run_config(batch.config, batch.config),
         tags={RETRY_TAG: str(batch.n_retries + 1), RETRY_OF: batch.run.run_id},
     )

@@ -21,9 +21,10 @@ from media_assets.defs.cursors import cursor_of, read_cursor
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.live_runs import RUN_KEY, batches_in_progress
 from media_assets.defs.resources import WorkbenchResource
+from media_assets.defs.steps import needs_reading, step_of
 from media_assets.lake.delta import Lake
 from media_assets.lake.failure_history import LETTER, batches_with_retryable_letters, failure_history, open_letters
-from media_assets.stages.stage import IMAGE_STAGES
+from media_assets.stages.stage import IMAGE_STAGES, PREDICTIONS, STAGES, Stage
 from media_assets.tables import ITEM_STATUS
 
 INTERVAL_SECONDS = 60
@@ -47,7 +48,7 @@ class Memory(msgspec.Struct):
 
 @dg.sensor(
     name="retry_dead_letters",
-    target=dg.AssetSelection.assets(*(asset_key(stage.contract) for stage in IMAGE_STAGES)),
+    target=dg.AssetSelection.assets(*(asset_key(stage.contract) for stage in STAGES)),
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=INTERVAL_SECONDS,
     description="Replays dead letters whose cause may pass, MEDIA_ASSETS_ITEM_RETRIES times. The others wait for "
@@ -83,6 +84,7 @@ class WaitingLetter:
     item_key: str
     failed_at: datetime
     due: datetime
+    needs_reading: bool = True
 
 
 def waiting_letters(lake: Lake, budget: Budget) -> Iterator[WaitingLetter]:
@@ -95,7 +97,8 @@ def waiting_letters(lake: Lake, budget: Budget) -> Iterator[WaitingLetter]:
         n_failures = row["n_failures"] or row["attempts"]  # written before there was a history
         due = budget.next_at(row["last_failed_at"], n_failures - 1)
         if due is not None:
-            yield WaitingLetter(row["batch_id"], row["item_key"], row["last_failed_at"], due)
+            reads = needs_reading(row["stage"], row["error_code"])
+            yield WaitingLetter(row["batch_id"], row["item_key"], row["last_failed_at"], due, reads)
 
 
 def _requests(
@@ -117,7 +120,9 @@ def _requests(
         newest = max(letter.failed_at for letter in due[batch_id])  # a table that was made anew counts its turns anew
         key = _free_key(instance, f"letters/{batch_id}/{lake.turn(ITEM_STATUS, batch_id)}/{newest:%Y%m%dT%H%M%S}")
         if key is not None:
-            requests.append(_request(key, batch_id, sorted({letter.item_key for letter in due[batch_id]})))
+            stages = IMAGE_STAGES if any(letter.needs_reading for letter in due[batch_id]) else (PREDICTIONS,)
+            items = sorted({letter.item_key for letter in due[batch_id]})
+            requests.append(_request(key, batch_id, items, stages))
     return requests, is_all
 
 
@@ -135,12 +140,14 @@ def _free_key(instance: dg.DagsterInstance, wanted: str) -> str | None:
     return None
 
 
-def _request(key: str, batch_id: str, items: list[str]) -> dg.RunRequest:
+def _request(key: str, batch_id: str, items: list[str], stages: Sequence[Stage]) -> dg.RunRequest:
+    """A replay. What is read anew is asked about anew by automation."""
     config: dict[str, Any] = {"retry_items": {batch_id: items[:_MOST_ITEMS]}}
     return dg.RunRequest(
         run_key=key,
         partition_key=batch_id,
-        run_config={"ops": {"read_images": {"config": config}}},
+        asset_selection=[asset_key(stage.contract) for stage in stages],
+        run_config={"ops": {step_of(stages[0]): {"config": config}}},
         tags={LETTERS_TAG: str(len(items[:_MOST_ITEMS]))},
     )
 

@@ -15,18 +15,21 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from media_assets.defs.batch_run import MAX_BATCHES_PER_RUN
 from media_assets.defs.dead_runs import command_line_tags, fail_dead_runs
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.graph import build_defs
-from media_assets.defs.images import MAX_BATCHES_PER_RUN
 from media_assets.defs.interruption import watched_signals
 from media_assets.defs.live_runs import RANGE_END, RANGE_START, batches_in_progress
 from media_assets.defs.resources import Settings
+from media_assets.defs.steps import PREDICT_STEP, READ_STEP, run_config, step_of
 from media_assets.errors import SetupError
 from media_assets.lake.delta import Lake
 from media_assets.lake.overview import item_counts
 from media_assets.stages.images import code_versions
-from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
+from media_assets.stages.models import InstalledModel
+from media_assets.stages.predictions import PredictOptions
+from media_assets.stages.stage import IMAGE_STAGES, KEYFRAMES, PREDICTIONS, STAGES, Stage, stage_named
 from media_assets.stages.workbench import Progress, ReadOptions, no_progress
 from media_assets.tables import ITEM_STATUS, TENSORS_HISTOGRAMS, TENSORS_STATISTICS
 from media_assets.tables.columns import Status
@@ -91,9 +94,11 @@ class Launcher:
         *,
         refetch: bool = False,
         accept_failures: bool = False,
+        again: bool = False,
     ) -> list[RunResult]:
         """Materialize stages of batches; neighbouring batches share a run. With nothing to do, dead runs are told too.
 
+        `again`: models are asked about frames that they were asked about, too.
         `accept_failures`: failures that may pass become dead letters, however many they are, instead of an outage.
 
         Raises:
@@ -101,7 +106,10 @@ class Launcher:
             Interrupted: SIGINT or SIGTERM came; what is done stays done, and the next group is not begun.
         """
         fail_dead_runs(self.instance)
-        config = {"refetch": refetch, "accept_failures": accept_failures}
+        config = {
+            READ_STEP: {"refetch": refetch, "accept_failures": accept_failures},
+            PREDICT_STEP: {"again": again, "accept_failures": accept_failures},
+        }
         return [
             result
             for keys in self._grouped(batch_ids)
@@ -112,20 +120,28 @@ class Launcher:
         """Make tables of batches anew, from kept bytes: batch id → their paths; and those after them."""
         by_stages: dict[tuple[Stage, ...], list[str]] = {}
         for batch_id, tables in outdated.items():
-            stages = tuple(s for s in IMAGE_STAGES if any(each.contract.path in tables for each in s.line))
+            stages = tuple(s for s in self.stages if any(each.contract.path in tables for each in _line(s)))
             by_stages.setdefault(stages, []).append(batch_id)
         return [result for stages, batch_ids in by_stages.items() for result in self.materialize(batch_ids, stages)]
 
-    def replay(self, items: Mapping[str, Sequence[str]]) -> list[RunResult]:
-        """Try the failed items of these batches again: batch id → item keys."""
+    def replay(self, items: Mapping[str, Sequence[str]], stages: Sequence[Stage] | None = None) -> list[RunResult]:
+        """Try the failed items of these batches again, at all stages or these: batch id → item keys."""
         fail_dead_runs(self.instance)
+
+        def config(free: tuple[str, ...]) -> dict[str, Any]:
+            retry = {"retry_items": {key: list(items[key]) for key in free}}
+            return {READ_STEP: retry, PREDICT_STEP: retry}
+
         return [
             result
             for keys in self._grouped(list(items))
-            for result in self._run_what_is_free(
-                keys, IMAGE_STAGES, lambda free: {"retry_items": {key: list(items[key]) for key in free}}
-            )
+            for result in self._run_what_is_free(keys, stages or self.stages, config)
         ]
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that are made without being named: where no model is configured nothing is asked of any."""
+        return STAGES if self.settings.models else IMAGE_STAGES
 
     def measure_statistics(self) -> RunResult:
         """Materialize `tensors/histograms` of new batches, and `tensors/statistics` over all that are done."""
@@ -167,12 +183,8 @@ class Launcher:
 
     def _run(self, keys: tuple[str, ...], stages: Sequence[Stage], config: dict[str, Any]) -> RunResult:
         target = {"partition_key": keys[0]} if len(keys) == 1 else {"tags": {RANGE_START: keys[0], RANGE_END: keys[-1]}}
-        return self._execute(
-            keys,
-            [asset_key(stage.contract) for stage in stages],
-            {"ops": {"read_images": {"config": config}}},
-            target,
-        )
+        chosen = run_config(config, {step_of(stage) for stage in stages})
+        return self._execute(keys, [asset_key(stage.contract) for stage in stages], chosen, target)
 
     def _execute(
         self,
@@ -196,8 +208,8 @@ class Launcher:
         return _run_result(result, keys)
 
 
-def stages_selected(names: Sequence[str]) -> tuple[Stage, ...]:
-    """The stages of these names, in the order of the path; all of them for no name.
+def stages_selected(names: Sequence[str], unnamed: Sequence[Stage] = IMAGE_STAGES) -> tuple[Stage, ...]:
+    """The stages of these names, in the order of the path; the `unnamed` ones for no name.
 
     Raises:
         SetupError: there is no such stage.
@@ -206,7 +218,12 @@ def stages_selected(names: Sequence[str]) -> tuple[Stage, ...]:
         wanted = {stage_named(name) for name in names}
     except KeyError as error:
         raise SetupError(str(error.args[0])) from error
-    return tuple(stage for stage in IMAGE_STAGES if stage in wanted or not wanted)
+    return tuple(stage for stage in STAGES if stage in (wanted or unnamed))
+
+
+def _line(stage: Stage) -> tuple[Stage, ...]:
+    """The stages that an item may pass to come to a stage, and that stage."""
+    return (*KEYFRAMES.line, *stage.line) if stage is PREDICTIONS else stage.line
 
 
 def matching_batches(instance: dg.DagsterInstance, pattern: str) -> list[str]:
@@ -226,11 +243,15 @@ def matching_batches(instance: dg.DagsterInstance, pattern: str) -> list[str]:
     return matching
 
 
-def made_otherwise(lake: Lake, stages: Sequence[Stage], options: ReadOptions) -> dict[str, set[str]]:
+def made_otherwise(
+    lake: Lake, stages: Sequence[Stage], options: ReadOptions, models: tuple[InstalledModel, ...] = ()
+) -> dict[str, set[str]]:
     """Batch id → paths of the tables in which it holds items of an earlier version of the code, or of other specs, or
-    keyframes of another choice.
+    keyframes of another choice, or what other models said.
     """
     versions = code_versions(stages, options)
+    if PREDICTIONS in stages:
+        versions[PREDICTIONS.name] = PredictOptions(models).code_version
     told = lake.scan(ITEM_STATUS, {"stage": list(versions)}).select("batch_id", "stage", "code_version").unique()
     found: dict[str, set[str]] = {}
     for batch_id, stage, version in told.collect().iter_rows():

@@ -138,6 +138,12 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             255,
             unset="all are kept",
         ),
+        Setting(
+            "MODELS",
+            "models",
+            "Sidecar files of the models that label frames ([predictions](predictions.md)), separated like `PATH`",
+            unset="none",
+        ),
     ),
     "The network": (
         Setting(

@@ -222,6 +222,7 @@ class Lane(threading.Thread, Generic[Key, Req, Res]):
             self._limits.memory_bytes,
             self._limits.max_reply_bytes,
             self._task.takes_file,
+            tuple(str(file.absolute()) for file in self._task.files),
         )
         try:
             worker = WorkerProcess()

@@ -17,6 +17,7 @@ from media_assets.engine.limits import WorkerLimits
 from media_assets.engine.process_pool import ProcessPoolEngine
 from media_assets.engine.sources import check_size, check_unchanged, file_over, open_source, read_source
 from media_assets.engine.tasks import Key, Outcome, Req, Res, Task, Work
+from media_assets.engine.worker_process import SILENT
 from media_assets.errors import ItemError
 
 __all__ = ["Engine", "InProcessEngine", "ProcessPoolEngine", "WorkerLimits"]
@@ -55,6 +56,7 @@ class InProcessEngine:
         self, task: Task[Req, Res], works: Iterable[Work[Key, Req]]
     ) -> Generator[Outcome[Key, Res], None, None]:
         """As `Engine.map_items`; one item is held at a time."""
+        os.environ.update(SILENT)
         function = task.load()
         run = self._on_file if task.takes_file else self._on_bytes
         for work in works:

@@ -28,6 +28,7 @@ class Hello(msgspec.Struct, frozen=True):
     memory_bytes: int
     max_reply_bytes: int
     takes_file: bool = False
+    files: tuple[str, ...] = ()  # what the function is made of, where it is made
 
 
 class Ready(msgspec.Struct, frozen=True):

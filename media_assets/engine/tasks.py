@@ -6,7 +6,7 @@ or what any function does (`media/`, named here by import path only, so that no 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from media_assets.engine.imports import resolve
-from media_assets.errors import ItemError
+from media_assets.errors import ItemError, SetupError
 
 Key = TypeVar("Key")
 Req = TypeVar("Req", bound=msgspec.Struct)
@@ -30,6 +30,10 @@ class Task(Generic[Req, Res]):
     calls. Both types are module-level `msgspec.Struct` classes, because a worker process finds them by import
     path too.
 
+    With `files`, such as those of a model, `function` is a maker: it is called once in each worker, before that gives
+    up its rights, with the name and bytes of each of them, and returns the function. It may import modules; what is
+    not trusted waits for the function's first call.
+
     With `takes_file` the signature is `(file: io.BufferedIOBase, request: Req) -> Res`: an item that is too large
     to be held is read as a function needs it, from its beginning, seekable, and without a name.
     """
@@ -38,15 +42,30 @@ class Task(Generic[Req, Res]):
     request_type: type[Req]
     response_type: type[Res]
     takes_file: bool = False
+    files: tuple[Path, ...] = ()
 
     def load(self) -> Callable[[Any, Req], Res]:
         """The function itself, imported into this process.
 
         Raises:
-            SetupError: there is no such module or name, or it cannot be called.
+            SetupError: there is no such module or name, it cannot be called, or one of `files` cannot be read.
         """
-        function: Any = resolve(self.function)
-        return function  # type: ignore[no-any-return]
+        return made(self.function, map(str, self.files))
+
+
+def made(function: str, files: Iterable[str]) -> Callable[[Any, Any], Any]:
+    """The function at an import path, or what the maker there returns for these files.
+
+    Raises:
+        SetupError: as `Task.load`.
+    """
+    found: Any = resolve(function)
+    paths = [Path(file) for file in files]
+    try:
+        contents = [(path.name, path.read_bytes()) for path in paths]
+    except OSError as error:
+        raise SetupError(f"expected the files that {function} needs, got: {error}") from error
+    return found(contents) if paths else found  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

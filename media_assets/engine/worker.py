@@ -23,6 +23,7 @@ from media_assets.engine.evaluate import evaluate, memory_error, printable
 from media_assets.engine.imports import resolve
 from media_assets.engine.protocol import HEADER, NO_RESPONSE, Assignment, Hello, Ready, Reply, frame_head
 from media_assets.engine.sources import check_unchanged, file_over, read_exactly
+from media_assets.engine.tasks import made
 from media_assets.errors import ErrorCode, ItemError
 
 _encoder = msgspec.msgpack.Encoder()
@@ -64,7 +65,7 @@ class _Server:
     def __init__(self, channel: Channel, hello: Hello) -> None:
         self._channel = channel
         self._max_reply_bytes = hello.max_reply_bytes
-        self._function: Callable[[Any, Any], Any] = resolve(hello.function)
+        self._function: Callable[[Any, Any], Any] = made(hello.function, hello.files)
         self._takes_file = hello.takes_file
         self._requests = msgspec.msgpack.Decoder(resolve(hello.request_type))
         self._response_type: type[msgspec.Struct] = resolve(hello.response_type)

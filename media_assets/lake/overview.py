@@ -23,6 +23,9 @@ STAGES = {
 }
 """Stage → the stage whose items enter it."""
 
+PREDICTIONS = "predictions.frames"
+"""A stage whose items come from both branches; a row of it is there where a model was asked."""
+
 _BRANCHES = ("frames.images", "frames.keyframes")
 
 
@@ -53,6 +56,11 @@ def batch_overview(lake: Lake) -> pl.DataFrame:
             row |= {status.value: by_status.get(status.value, 0) for status in Status}
             rows.append(row | {"pending": max(0, entered - sum(by_status.values()))})
             let_through[stage] = sum(n for status, n in by_status.items() if Status(status).goes_on)
+        if by_status := counts.pop((batch_id, PREDICTIONS), {}):
+            entered = sum(let_through[branch] for branch in _BRANCHES)
+            row = {"batch_id": batch_id, "stage": PREDICTIONS, "expected": entered}
+            row |= {status.value: by_status.get(status.value, 0) for status in Status}
+            rows.append(row | {"pending": max(entered - sum(by_status.values()), 0)})
     for (batch_id, stage), by_status in counts.items():  # no manifest row stands behind these
         row = {"batch_id": batch_id, "stage": stage, "expected": sum(by_status.values())}
         rows.append(row | {status.value: by_status.get(status.value, 0) for status in Status} | {"pending": 0})

@@ -20,6 +20,7 @@ from media_assets.lake.crash_points import crash_point
 from media_assets.lake.location import LakeLocation
 
 _FOLDER = "publications"
+OF_PREDICTIONS = "publications-of-predictions"
 _JOINT = "+"
 
 
@@ -30,9 +31,9 @@ class Publications:
     store: ObjectStore
 
     @classmethod
-    def of(cls, location: LakeLocation) -> Publications:
-        """Those of a lake."""
-        return cls(location.store(_FOLDER))
+    def of(cls, location: LakeLocation, folder: str = _FOLDER) -> Publications:
+        """Those of a lake; of the tables that are made together, or of others in a folder of their own."""
+        return cls(location.store(folder))
 
     @contextmanager
     def under_way(self, batch_id: str, stages: Collection[str]) -> Iterator[Callable[[], None]]:
@@ -68,11 +69,11 @@ class Publications:
             yield from (entry["path"] for entry in page if entry["path"].startswith(prefix))
 
 
-def unfinished_publications(location: LakeLocation) -> set[str]:
+def unfinished_publications(location: LakeLocation, folder: str = _FOLDER) -> set[str]:
     """`Publications.unfinished` of a lake, for who only looks: where there is no lake yet, none is made."""
-    if not location.storage.has_folder(_FOLDER):
+    if not location.storage.has_folder(folder):
         return set()
-    return Publications.of(location).unfinished()
+    return Publications.of(location, folder).unfinished()
 
 
 def _batch_of(name: str) -> str:

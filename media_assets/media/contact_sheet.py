@@ -26,6 +26,7 @@ _BORDERS = {
     "filtered": (150, 105, 190),
     "erased": (120, 120, 125),
 }
+_BOX = (80, 250, 120)
 _GREEN, _LEAST_PX = (70, 160, 95), 3  # the bar of a batch
 _QUALITY = 80
 
@@ -35,12 +36,14 @@ Colour = tuple[int, int, int]
 class Cell(msgspec.Struct, frozen=True):
     """One item: its thumbnail (JPEG or PNG; None for failed items), a short text, and its status.
 
-    For a failed item the caption is its error code, drawn into the tile.
+    For a failed item the caption is its error code, drawn into the tile. `boxes` are drawn onto the thumbnail: left,
+    top, width and height, as fractions 0..1 of it.
     """
 
     thumbnail: bytes | None
     caption: str
     status: str
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
 
 
 def contact_sheet(cells: Sequence[Cell], columns: int = 8, cell_px: int = 96) -> bytes:
@@ -99,6 +102,7 @@ def _draw_cell(sheet: Image.Image, cell: Cell, left: int, top: int, side: int) -
     draw.rectangle(box, fill=_FAILED_TILE if is_failed else _TILE)
     picture = None if is_failed else _thumbnail(cell.thumbnail, side)
     if picture is not None:
+        _draw_boxes(picture, cell.boxes)
         sheet.paste(picture, (left + (side - picture.width) // 2, top + (side - picture.height) // 2))
     elif is_failed:
         _draw_failure(draw, cell.caption, left, top, side)
@@ -122,6 +126,14 @@ def _thumbnail(data: bytes | None, side: int) -> Image.Image | None:
     if max(picture.size) > side:
         picture.thumbnail((side, side), Image.Resampling.BICUBIC)
     return picture
+
+
+def _draw_boxes(picture: Image.Image, boxes: Sequence[tuple[float, float, float, float]]) -> None:
+    draw = ImageDraw.Draw(picture)
+    for x, y, width, height in boxes:
+        left, top = round(x * (picture.width - 1)), round(y * (picture.height - 1))
+        right, bottom = round((x + width) * (picture.width - 1)), round((y + height) * (picture.height - 1))
+        draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=_BOX)
 
 
 def _draw_failure(draw: ImageDraw.ImageDraw, code: str, left: int, top: int, side: int) -> None:

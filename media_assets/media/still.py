@@ -42,6 +42,7 @@ __all__ = [
     "StillRead",
     "StillRequest",
     "frame_pixels",
+    "open_frame",
     "read_frame",
     "read_still",
 ]
@@ -157,7 +158,16 @@ def frame_pixels(data: bytes) -> Pixels:
     Raises:
         ItemError: as `read_frame`.
     """
-    return _frame_source(open_picture(data, StillLimits())).at(1)[0]
+    return open_frame(data, StillLimits()).at(1)[0]
+
+
+def open_frame(data: bytes, limits: StillLimits) -> FrameSource:
+    """The blob of a published frame, to be decoded as far as it is needed.
+
+    Raises:
+        ItemError: as `read_frame`.
+    """
+    return _frame_source(open_picture(data, limits))
 
 
 def _read(probe: StillProbe, canonical: _Canonical, request: StillRequest) -> StillRead:

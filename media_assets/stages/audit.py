@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from media_assets.errors import ContractBroken, ReconciliationBroken
 from media_assets.tables import ITEM_STATUS, TableContract
 from media_assets.tables.columns import Status
 
@@ -86,6 +87,19 @@ def status_finding(statuses: pl.DataFrame) -> Finding:
 def broken(findings: Sequence[Finding]) -> list[Finding]:
     """The findings that did not pass."""
     return [finding for finding in findings if not finding.passed]
+
+
+def refuse(violated: Sequence[Finding], findings: Sequence[Finding]) -> None:
+    """Publish nothing where something is violated.
+
+    Raises:
+        ContractBroken, ReconciliationBroken: with all findings.
+    """
+    if not violated:
+        return
+    told = "; ".join(map(str, violated))
+    kind = ReconciliationBroken if any(f.check == "reconciles" for f in violated) else ContractBroken
+    raise kind(f"{told}. Nothing of the batch was published; mend the producer, then run it again.", tuple(findings))
 
 
 def _rows_of_stopped(statuses: pl.DataFrame) -> list[str]:

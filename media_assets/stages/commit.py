@@ -16,10 +16,10 @@ from media_assets.errors import RivalRun
 from media_assets.lake.delta import Lake, Provenance
 from media_assets.lake.journal import FetchJournal
 from media_assets.lake.parts import PartWriter
-from media_assets.lake.publications import Publications
+from media_assets.lake.publications import OF_PREDICTIONS, Publications
 from media_assets.stages.assemble import StageRows, all_statuses
 from media_assets.stages.failures import Told
-from media_assets.stages.stage import IMAGE_STAGES, KEYFRAMES, TENSORS, Stage
+from media_assets.stages.stage import IMAGE_STAGES, KEYFRAMES, PREDICTIONS, TENSORS, Stage
 from media_assets.tables import FAILURES, ITEM_STATUS
 
 
@@ -36,9 +36,9 @@ class Turns:
     expected: dict[Stage, int]
 
     @classmethod
-    def seen(cls, lake: Lake, batch_id: str) -> Turns:
-        """As they are now: before anything of the batch's past is read."""
-        return cls(lake, batch_id, {stage: lake.turn(stage.contract, batch_id) for stage in IMAGE_STAGES})
+    def seen(cls, lake: Lake, batch_id: str, stages: Sequence[Stage] = IMAGE_STAGES) -> Turns:
+        """Of these stages, as they are now: before anything of the batch's past is read."""
+        return cls(lake, batch_id, {stage: lake.turn(stage.contract, batch_id) for stage in stages})
 
     def require(self) -> None:
         """Refuse to go on when another run has replaced the batch in a table meanwhile.
@@ -46,7 +46,7 @@ class Turns:
         Raises:
             RivalRun: naming the tables.
         """
-        now = Turns.seen(self.lake, self.batch_id).expected
+        now = Turns.seen(self.lake, self.batch_id, tuple(self.expected)).expected
         if taken := [stage.contract.path for stage, turn in self.expected.items() if now[stage] != turn]:
             raise RivalRun(
                 f"Batch {self.batch_id}: another run replaced {', '.join(taken)} while this one published the batch. "
@@ -78,7 +78,7 @@ def commit_batch(
     names = [stage.stage.name for stage in stages]
     replaced = [stage for stage in stages if not _is_without_videos(stage, turns)]
     lake.location.storage.flush()  # blobs and parts
-    with Publications.of(lake.location).under_way(batch_id, names) as mark:
+    with _publications(lake, stages).under_way(batch_id, names) as mark:
         for stage in replaced:
             mark()
             turns.expected[stage.stage] = _replace(lake, batch_id, stage, parts, provenance)
@@ -97,6 +97,13 @@ def commit_batch(
 def _is_without_videos(stage: StageRows, turns: Turns) -> bool:
     """Whether these are the stills of a batch of pictures, which the table has never known."""
     return stage.stage is KEYFRAMES and not stage.tables and not turns.expected[KEYFRAMES]
+
+
+def _publications(lake: Lake, stages: Sequence[StageRows]) -> Publications:
+    """What models say is published apart: a batch of which that was cut short still is done as far as reading goes."""
+    if [rows.stage for rows in stages] == [PREDICTIONS]:
+        return Publications.of(lake.location, OF_PREDICTIONS)
+    return Publications.of(lake.location)
 
 
 def _replace(lake: Lake, batch_id: str, stage: StageRows, parts: PartWriter | None, provenance: Provenance) -> int:

@@ -8,8 +8,9 @@ import polars as pl
 
 from media_assets.lake.delta import Lake
 from media_assets.lake.overview import batch_overview
-from media_assets.lake.publications import unfinished_publications
-from media_assets.stages.stage import KEYFRAMES, Stage
+from media_assets.lake.publications import OF_PREDICTIONS, unfinished_publications
+from media_assets.stages.stage import FRAMES, KEYFRAMES, PREDICTIONS, Stage
+from media_assets.tables import ITEM_STATUS, MANIFEST
 from media_assets.tables.columns import Status
 
 
@@ -17,6 +18,9 @@ def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
     """Planned batches in which every item that entered these stages, or one before them, has its status there, and
     that are not half published. Nothing enters a stage when the one before let nothing through: it is done then.
     """
+    if PREDICTIONS in stages:
+        before = [FRAMES, KEYFRAMES, *(stage for stage in stages if stage is not PREDICTIONS)]
+        return done_batches(lake, before) & _predicted_batches(lake)
     up_to = {each.name for stage in stages for each in stage.line}
     rows = batch_overview(lake).filter(pl.col("stage").is_in(up_to))
     told = pl.sum_horizontal(status.value for status in Status)
@@ -24,10 +28,36 @@ def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
     return set(complete["batch_id"]) - unfinished_publications(lake.location)
 
 
-def made_in_part(lake: Lake, stages: Collection[Stage], batch_ids: Sequence[str]) -> list[str]:
-    """Those of these batches, none of them done, that lack `frames/keyframes` alone: they are from before it was."""
-    others = [stage for stage in stages if stage is not KEYFRAMES]
-    if not others or KEYFRAMES not in stages:
+def _predicted_batches(lake: Lake) -> set[str]:
+    """Batches in which each item with frames has its status at `predictions/frames`, and that are not half published
+    there.
+    """
+    known = (
+        lake.scan(ITEM_STATUS, {"stage": [FRAMES.name, KEYFRAMES.name, PREDICTIONS.name]})
+        .select("batch_id", "stage", _GOES_ON.alias("goes_on"))
+        .group_by("batch_id")
+        .agg(
+            (pl.col("goes_on") & (pl.col("stage") != PREDICTIONS.name)).sum().alias("entered"),
+            (pl.col("stage") == PREDICTIONS.name).sum().alias("told"),
+        )
+        .collect()
+    )
+    planned = lake.scan(MANIFEST).select("batch_id").unique().collect()["batch_id"]
+    behind = known.filter(pl.col("entered") != pl.col("told"))["batch_id"]
+    return set(planned) - set(behind) - unfinished_publications(lake.location, OF_PREDICTIONS)
+
+
+_GOES_ON = pl.col("status").is_in([status.value for status in Status if status.goes_on])
+
+
+def made_in_part(
+    lake: Lake, stages: Collection[Stage], batch_ids: Sequence[str], later: Stage = KEYFRAMES
+) -> list[str]:
+    """Those of these batches, none of them done, that lack a later stage alone, and what models say after it: they are
+    from before it was, or from before there was a model.
+    """
+    others = [stage for stage in stages if stage not in (later, PREDICTIONS)]
+    if not others or later not in stages:
         return []
     done = done_batches(lake, others)
     return [batch_id for batch_id in batch_ids if batch_id in done]

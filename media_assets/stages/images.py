@@ -6,8 +6,6 @@ This is the whole of promise "nothing is silent, status last" in one page. Not h
 
 from __future__ import annotations
 
-import logging
-import random
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -15,20 +13,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
-from media_assets.errors import ContractBroken, MediaAssetsError, ReconciliationBroken, RivalRun, StoreFailed
 from media_assets.lake.delta import Provenance
 from media_assets.lake.journal import FetchJournal
 from media_assets.lake.overview import is_of_other_branch
 from media_assets.lake.parts import PartWriter
 from media_assets.lake.publications import unfinished_publications
-from media_assets.lake.store_errors import READ_ERRORS, STORE_ERRORS, store_code, told
 from media_assets.media.contact_sheet import Cell
 from media_assets.stages.assemble import Assembly, StageRows, outdated_by
+from media_assets.stages.attempts import published_alone
 from media_assets.stages.audit import (
     Finding,
     broken,
     contract_finding,
     reconciliation_finding,
+    refuse,
     status_counts,
     status_finding,
 )
@@ -49,9 +47,6 @@ from media_assets.stages.workbench import ReadOptions, Workbench
 from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES
 from media_assets.tables.columns import Status
 
-_N_TRIES_AGAINST_RIVALS = 3
-_log = logging.getLogger(__name__)
-
 
 def read_batch(
     bench: Workbench, batch_id: str, selected: Collection[Stage], options: ReadOptions, provenance: Provenance
@@ -66,33 +61,7 @@ def read_batch(
         RivalRun: other runs of the batch published in between, three times; the batch is not done.
         StoreFailed: the lake could not be read or written; the batch is not done, and the next run completes it.
     """
-    try:
-        return _read_alone(bench, batch_id, selected, options, provenance)
-    except MediaAssetsError:
-        raise
-    except READ_ERRORS as error:
-        if store_code(error) is None and not isinstance(error, STORE_ERRORS):
-            raise  # polars' own, about no store
-        failed = StoreFailed(
-            f"Batch {batch_id}: expected the lake to take and give what the batch needs, got {type(error).__name__}: "
-            f"{told(error)}. The batch is not done; what was fetched stays fetched. See `media-assets doctor`, mend "
-            f"the store, then run the batch again."
-        )
-        # The text of an object store's error may hold a session token, and a cause is printed with its effect.
-        raise failed from (error if store_code(error) is None else None)
-
-
-def _read_alone(
-    bench: Workbench, batch_id: str, selected: Collection[Stage], options: ReadOptions, provenance: Provenance
-) -> BatchReport:
-    """`_read_batch`, again from the start (and from the bytes that are kept) when another run got in between."""
-    for waits in range(1, _N_TRIES_AGAINST_RIVALS):
-        try:
-            return _read_batch(bench, batch_id, selected, options, provenance)
-        except RivalRun as error:
-            _log.warning("%s Trying again.", error)
-            time.sleep(random.random() * waits)  # noqa: S311 - jitter, not a secret
-    return _read_batch(bench, batch_id, selected, options, provenance)
+    return published_alone(batch_id, lambda: _read_batch(bench, batch_id, selected, options, provenance))
 
 
 def _read_batch(
@@ -249,16 +218,8 @@ def _audit(
             per_item = dict(Counter(map(str, table["item_key"].to_list())))
         findings.append(reconciliation_finding(contract, rows.entered, statuses, per_item))
         findings.append(status_finding(statuses))
-    _refuse(broken(findings), findings)
+    refuse(broken(findings), findings)
     return tuple(findings)
-
-
-def _refuse(violated: Sequence[Finding], findings: Sequence[Finding]) -> None:
-    if not violated:
-        return
-    told = "; ".join(map(str, violated))
-    kind = ReconciliationBroken if any(f.check == "reconciles" for f in violated) else ContractBroken
-    raise kind(f"{told}. Nothing of the batch was published; mend the producer, then run it again.", tuple(findings))
 
 
 def _report(

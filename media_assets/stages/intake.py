@@ -174,32 +174,32 @@ def videos_and_pictures(intake: Intake) -> dict[str, Row]:
 def _entered(batch_id: str, manifest: Mapping[str, Row], past: Past, first: Stage) -> dict[str, Entry]:
     if (before := first.after) is None:
         return {key: Entry(item) for key, item in manifest.items()}
-    going_on = _going_on(past, before)
-    if going_on is None:
+    let_through = going_on(past, before)
+    if let_through is None:
         raise NotMaterialized(
             f"Expected {before.contract.path} of batch {batch_id!r} to be done before {first.contract.path}; it has no "
             f"status yet. Materialize {before.contract.path} first, or all of them together."
         )
     rows = past.media if before is RAW else past.frames
-    if lost := sorted(going_on - set(rows)):
+    if lost := sorted(let_through - set(rows)):
         raise NotMaterialized(
-            f"Expected the rows of {len(going_on)} items in {before.contract.path} of batch {batch_id!r}, "
+            f"Expected the rows of {len(let_through)} items in {before.contract.path} of batch {batch_id!r}, "
             f"{len(lost)} of them are not there, such as {lost[0]!r}. Materialize the batch again: "
             f"`media-assets materialize --again --batch {batch_id}`."
         )
     return {
         key: Entry(item, frame=past.frames[key] if first is TENSORS else None)
         for key, item in manifest.items()
-        if key in going_on
+        if key in let_through
     }
 
 
-def _going_on(past: Past, stage: Stage) -> set[str] | None:
+def going_on(past: Past, stage: Stage) -> set[str] | None:
     """Items that a stage let through; None where it is not done. What nothing entered is done without a status."""
     statuses = past.statuses.get(stage.name)
     if statuses is not None:
         return {key for key, row in statuses.items() if Status(row["status"]).goes_on}
-    is_empty = stage is FRAMES and _going_on(past, RAW) == set()
+    is_empty = stage.after is RAW and going_on(past, RAW) == set()
     return set() if is_empty else None
 
 

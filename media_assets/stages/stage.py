@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from media_assets.tables import FRAMES_IMAGES, FRAMES_KEYFRAMES, RAW_MEDIA, TENSORS_IMAGES, TableContract
+from media_assets.tables import (
+    FRAMES_IMAGES,
+    FRAMES_KEYFRAMES,
+    PREDICTIONS_FRAMES,
+    RAW_MEDIA,
+    TENSORS_IMAGES,
+    TableContract,
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,11 @@ KEYFRAMES = Stage(FRAMES_KEYFRAMES, code_version="1", after=RAW)
 IMAGE_STAGES: tuple[Stage, ...] = (RAW, FRAMES, TENSORS, KEYFRAMES)
 """In the order of their commits. Pictures go on from `raw/media` to frames and tensors, videos to keyframes."""
 
+PREDICTIONS = Stage(PREDICTIONS_FRAMES, code_version="1", after=FRAMES)  # and after KEYFRAMES
+
+STAGES: tuple[Stage, ...] = (*IMAGE_STAGES, PREDICTIONS)
+"""Every stage: those that one reading of the batch makes, then what models say. Nothing enters without a model."""
+
 
 def stage_named(name: str) -> Stage:
     """The stage with this name; `raw/media` and `raw.media` are both understood.
@@ -43,7 +55,7 @@ def stage_named(name: str) -> Stage:
         KeyError: there is no such stage.
     """
     wanted = name.replace("/", ".")
-    for stage in IMAGE_STAGES:
+    for stage in STAGES:
         if stage.name == wanted:
             return stage
-    raise KeyError(f"Expected a stage of {[stage.name for stage in IMAGE_STAGES]}, got {name!r}.")
+    raise KeyError(f"Expected a stage of {[stage.name for stage in STAGES]}, got {name!r}.")

@@ -7,6 +7,7 @@ from media_assets.tables.contract import TableContract, Violation
 from media_assets.tables.frames import FRAMES_IMAGES, FRAMES_KEYFRAMES
 from media_assets.tables.ingest import FAILURES, ITEM_STATUS, MANIFEST
 from media_assets.tables.ops import BATCH_PROFILES
+from media_assets.tables.predictions import PREDICTIONS_FRAMES
 from media_assets.tables.raw import RAW_MEDIA
 from media_assets.tables.tensors import TENSORS_HISTOGRAMS, TENSORS_IMAGES, TENSORS_STATISTICS
 
@@ -19,6 +20,7 @@ ALL_TABLES: tuple[TableContract, ...] = (
     TENSORS_IMAGES,
     TENSORS_HISTOGRAMS,
     TENSORS_STATISTICS,
+    PREDICTIONS_FRAMES,
     FAILURES,
     BATCH_PROFILES,
 )
@@ -32,6 +34,7 @@ __all__ = [
     "FRAMES_KEYFRAMES",
     "ITEM_STATUS",
     "MANIFEST",
+    "PREDICTIONS_FRAMES",
     "RAW_MEDIA",
     "TENSORS_HISTOGRAMS",
     "TENSORS_IMAGES",

@@ -26,9 +26,17 @@ SPECS = {
     "frames/keyframes": (("raw/media",), "frames", True, {"deltalake", "video"}, "1", True),
     "tensors/histograms": (("tensors/images",), "tensors", False, {"deltalake", "polars"}, "1", True),
     "tensors/statistics": (("tensors/histograms",), "tensors", False, {"deltalake", "polars"}, "2", True),
+    "predictions/frames": (
+        ("frames/images", "frames/keyframes"),
+        "predictions",
+        True,
+        {"deltalake", "onnx"},
+        "1",
+        False,
+    ),
     "ops/batch_profiles": (("raw/media", "tensors/images"), "outcomes", True, {"deltalake"}, None, False),
     "ingest/item_status": (
-        ("frames/images", "frames/keyframes", "raw/media", "tensors/images"),
+        ("frames/images", "frames/keyframes", "predictions/frames", "raw/media", "tensors/images"),
         "outcomes",
         True,
         {"deltalake"},
@@ -72,7 +80,15 @@ def test_every_table_is_an_asset_with_schema_owner_and_description() -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["raw/media", "frames/images", "frames/keyframes", "tensors/images", "tensors/histograms", "tensors/statistics"],
+    [
+        "raw/media",
+        "frames/images",
+        "frames/keyframes",
+        "tensors/images",
+        "tensors/histograms",
+        "tensors/statistics",
+        "predictions/frames",
+    ],
 )
 def test_column_lineage_names_columns_that_exist(key: str) -> None:
     tables = {contract.path: contract for contract in ALL_TABLES}

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
-from media_assets.defs import images
+from media_assets.defs import batch_run, images
 from media_assets.defs.resources import Settings
 from media_assets.defs.runs import Launcher, RunResult, batch_results
 from media_assets.stages import assemble
@@ -181,16 +181,16 @@ def test_the_retry_finishes_the_run_when_an_outage_passes(
 ) -> None:
     batch_ids = plan_four()
     shelf.statuses = {f"2-{i}.jpg": 503 for i in range(3)}
-    sound = images._BatchRun.read
+    sound = batch_run.BatchRun.read
     tried: list[str] = []
 
-    def read(self: images._BatchRun, batch_id: str, later: Sequence[str]) -> None:
+    def read(self: batch_run.BatchRun, batch_id: str, later: Sequence[str]) -> None:
         tried.append(batch_id)
         if len(tried) > len(batch_ids):
             shelf.statuses = {}  # the source is back when the step is tried again
         sound(self, batch_id, later)
 
-    monkeypatch.setattr(images._BatchRun, "read", read)
+    monkeypatch.setattr(batch_run.BatchRun, "read", read)
     (result,) = launcher.materialize(batch_ids)
     assert result.success, result.error
     assert tried == batch_ids * 2

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from media_assets.errors import ErrorCode, StoreCode
+from media_assets.errors import ErrorCode, ModelCode, StoreCode
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,18 @@ SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
             "Treat the file as a bomb, or raise `MEDIA_ASSETS_WORKER_MEMORY_MIB` if it is merely large; then replay.",
         ),
     },
+    "Asking a model": {
+        ErrorCode.MODEL_FAILED: Advice(
+            "The model's runtime gave an error for this frame, and not for most others.",
+            "Look at the frame and the message. With another version of the model the batch is made again: "
+            "`media-assets materialize --outdated`.",
+        ),
+        ErrorCode.MODEL_OUTPUT_INVALID: Advice(
+            "The model answered with what is no answer: NaN, or a score beyond 0 to 1.",
+            "Look at the frame, and at whether the description says what the model's numbers are: logits, or "
+            "probabilities. Then replay.",
+        ),
+    },
     "Planning": {
         ErrorCode.BAD_ROW: Advice(
             "A line of a list cannot become a manifest row.", f"The message names the line. {_REPLAN}"
@@ -150,6 +162,36 @@ SECTIONS: dict[str, dict[ErrorCode, Advice]] = {
     },
 }
 """Every error code once, in the order of the page."""
+
+MODEL_CODES: dict[ModelCode, Advice] = {
+    ModelCode.RUNTIME_MISSING: Advice(
+        "The package that runs the model is not installed.",
+        'Install the extra: `pip install -c constraints.txt -e ".[models]"`, or the plug-in that `adapter` names.',
+    ),
+    ModelCode.DESCRIPTION_INVALID: Advice(
+        "The sidecar file is not there, describes no model, or one that another one describes.",
+        "The message names what does not fit. [predictions.md](predictions.md) shows what a description says.",
+    ),
+    ModelCode.FILE_UNREADABLE: Advice(
+        "The file that the sidecar names is not there, or is no model that this runtime loads.",
+        "Put the right file beside the sidecar. A model has to be one file: no data in others.",
+    ),
+    ModelCode.FILE_CHANGED: Advice(
+        "The file has another SHA-256 than is declared, or was replaced while a run was under way.",
+        "Find out which file is right. A new one gets a new `version`, and its own `sha256`.",
+    ),
+    ModelCode.INPUT_MISMATCH: Advice(
+        "The model takes another shape or type than is described.", "Mend `input` of the description."
+    ),
+    ModelCode.OUTPUT_MISMATCH: Advice(
+        "The model gives other outputs or shapes than are described, or scores of another number of labels.",
+        "Mend `output` or `labels` of the description.",
+    ),
+    ModelCode.FAILS_ON_MOST: Advice(
+        "More than half of a batch's items met an error of the model: it is to blame, and not they.",
+        "The message quotes one of them. Mend the description or the model, then run the batch again.",
+    ),
+}
 
 STORE_CODES: dict[StoreCode, Advice] = {
     StoreCode.BUCKET_MISSING: Advice(

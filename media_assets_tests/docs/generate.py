@@ -24,7 +24,7 @@ from media_assets.defs.resources import Settings
 from media_assets.defs.settings import SETTINGS, Setting
 from media_assets.errors import ErrorCode
 from media_assets.tables import ALL_TABLES, TableContract
-from media_assets_tests.docs.error_guide import SECTIONS, STORE_CODES
+from media_assets_tests.docs.error_guide import MODEL_CODES, SECTIONS, STORE_CODES
 from media_assets_tests.mutants.mutation import Mutation, mutations
 from media_assets_tests.supply import record
 from media_assets_tests.supply.page import dependencies_page
@@ -71,6 +71,14 @@ def errors_page() -> str:
         lines += [_error_row(code, rows[code].meaning, rows[code].what_to_do) for code in rows]
         lines.append("")
     lines += [
+        "## A model that cannot be used\n",
+        "A batch whose models cannot be used as they are described publishes nothing at `predictions/frames`, and no",
+        "frame is blamed. Its run fails with one of these at the beginning of the message, and is not tried again by",
+        "itself. `media-assets doctor` tells most of them beforehand.\n",
+        "| code | meaning | what to do |",
+        _rule_off(3),
+        *(f"| `{code.value}` | {advice.meaning} | {advice.what_to_do} |" for code, advice in MODEL_CODES.items()),
+        "",
         "## The object store\n",
         "A command over a lake in a bucket that cannot be used ends with one of these, in its message and, with",
         "`--json`, as `error.code`; a batch that meets one in the middle fails (`StoreFailed`), or its item is a dead",

@@ -20,6 +20,7 @@ EVIDENCE = {
     "av": "its project: the wheel carries no licence of it; which ones are there, `avcodec_configuration()` says",
     "ijson": "its licence expression",
     "numpy": "its licence file",
+    "onnxruntime": "its LICENSE",
     "opencv-python-headless": "its LICENSE-3RD-PARTY.txt",
     "pillow": "its SBOM and licence file",
     "pillow-heif": "its LICENSES_bundled.txt",
@@ -73,6 +74,8 @@ LIBRARIES = {
     "liblzma": Library("0BSD"),
     "libmp3lame": Library("LGPL-2.0-or-later"),
     "libnettle": Library("LGPL-3.0-or-later OR GPL-2.0-or-later"),
+    "libonnxruntime": Library("MIT"),
+    "libonnxruntime_providers_shared": Library("MIT"),
     "libopenblas-r0": Library("BSD-3-Clause", "the licence file of NumPy"),
     "libopencore-amrnb": Library("Apache-2.0"),
     "libopencore-amrwb": Library("Apache-2.0"),
@@ -144,6 +147,8 @@ LINKED_IN = {
     "label-studio-sdk",
     "matplotlib": "FreeType (FTL), HarfBuzz, libraqm and Qhull, and fonts such as DejaVu (Bitstream Vera) and STIX; "
     "its licence file has their texts",
+    "onnxruntime": "Abseil, Eigen (MPL-2.0), FlatBuffers, oneDNN, ONNX, protobuf, RE2 and others: its "
+    "ThirdPartyNotices.txt has their texts",
     "opencv-python-headless": "Intel IPP 2022.1 (**binary only**: Intel Simplified Software License, may be passed on "
     "unchanged, not taken apart), libjpeg-turbo, libwebp, libtiff, OpenJPEG, OpenEXR, protobuf; "
     "`cv2.getBuildInformation()`",
@@ -173,8 +178,10 @@ MENTIONS_GNU = {
     "librt": _PSF,
     "lxml": "GNU libiconv is linked in, see above; a test program under the GPL is not in the wheel",
     "matplotlib": "FreeType, of which the FTL is chosen",
+    "ml-dtypes": _MPL,
     "mypy": _PSF,
     "numpy": "the run-time libraries of GCC, see above",
+    "onnxruntime": f"{_MPL} (Eigen is under it); no library under the LGPL is among its notices",
     "opencv-python-headless": "FFmpeg, see above; Qt (LGPL-3.0) is in other wheels of OpenCV, not in the headless one",
     "pandas": _PSF,
     "pathspec": _MPL,

@@ -128,6 +128,17 @@ OFFENCES: dict[str, list[Offence]] = {
         *_each("std", -0.1, None),
         *_each("histogram", None),
     ],
+    "predictions.frames": [
+        *_KEYS,
+        *_each("frame_id", "f" * 31, "F" * 32, None),
+        *_each("model", "", "a b", "m" * 65, None),
+        *_each("model_version", "1.0", "1.0+" + "A" * 12, "1.0+" + "a" * 13, None),
+        *_each("task", "segmentation", None),
+        *_each("score", -0.1, 1.1),
+        *_each("uncertainty", -0.1, 1.1),
+        *_each("regions", None),
+        *_each("blob", "b" * 63, None),
+    ],
     "ingest.failures": [
         *_KEYS,
         *_each("stage", "", None),

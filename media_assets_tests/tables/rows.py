@@ -17,6 +17,7 @@ from media_assets.tables import (
     FRAMES_KEYFRAMES,
     ITEM_STATUS,
     MANIFEST,
+    PREDICTIONS_FRAMES,
     RAW_MEDIA,
     TENSORS_HISTOGRAMS,
     TENSORS_IMAGES,
@@ -45,6 +46,8 @@ LABEL: Row = {
     "is_depiction": False,
     "is_inside": None,
 }
+
+REGION: Row = {"label": "cat", "score": 0.75, "x": 0.25, "y": 0.5, "width": 0.5, "height": 0.5}
 
 
 def sha(letter: str = "a") -> str:
@@ -185,6 +188,19 @@ VALID: dict[TableContract, Row] = {
         "std": 0.1,
         "histogram": [0] * 255 + [6],
     },
+    PREDICTIONS_FRAMES: {
+        "batch_id": BATCH,
+        "frame_id": "f" * 32,
+        "item_key": "1.jpg",
+        "model": "cats",
+        "model_version": "1.0+" + "0" * 12,
+        "task": "detection",
+        "label": "cat",
+        "score": 0.75,
+        "uncertainty": 0.811278,
+        "regions": [REGION],
+        "blob": sha("b"),
+    },
     FAILURES: {
         "stage": "raw.media",
         "batch_id": BATCH,
@@ -230,6 +246,7 @@ def numbered(contract: TableContract, n_rows: int, **changes: Any) -> list[Row]:
         FRAMES_IMAGES: ("frame_id", lambda i: f"{i:032x}"),
         FRAMES_KEYFRAMES: ("frame_id", lambda i: f"{i:032x}"),
         TENSORS_IMAGES: ("frame_id", lambda i: f"{i:032x}"),
+        PREDICTIONS_FRAMES: ("frame_id", lambda i: f"{i:032x}"),
         BATCH_PROFILES: ("batch_id", lambda i: f"test.{i:04d}"),
     }.get(contract, ("item_key", lambda i: f"{i}.jpg"))
     return [valid(contract, **{name: make(number)}, **changes) for number in range(n_rows)]
@@ -318,6 +335,13 @@ _RULED_IN: dict[TableContract, dict[str, st.SearchStrategy[Any]]] = {
         "frame_number": _COUNT,
         "blob_mime": st.just("image/png"),
     },
+    PREDICTIONS_FRAMES: {
+        "model": st.sampled_from(["cats", "A.b_c-1"]),
+        "model_version": st.just("1.0+" + "0" * 12),
+        "task": st.just("classification"),
+        "score": st.floats(0, 1),
+        "uncertainty": st.floats(0, 1),
+    },
 }
 """What a table rules otherwise than the others that have such a column."""
 
@@ -329,8 +353,19 @@ def rows(contract: TableContract, max_size: int = 6) -> st.SearchStrategy[list[R
         ruled = (_RULED | _RULED_IN.get(contract, {})).get(name) if not isinstance(kind, pl.List) else None
         values = ruled if ruled is not None else any_value(kind)
         columns[name] = st.none() | values if name in contract.nullable else values
-    one = st.fixed_dictionaries(columns).map(_with_its_cause)
+    one = st.fixed_dictionaries(columns).map(_with_its_cause).map(_with_its_best)
     return st.lists(one, max_size=max_size, unique_by=lambda row: tuple(row[name] for name in contract.primary_key))
+
+
+def _with_its_best(row: Row) -> Row:
+    """Regions that are labels of the whole picture, the first of which is the row's label and score."""
+    if "regions" not in row:
+        return row
+    regions = [region | dict.fromkeys(("x", "y", "width", "height")) for region in row["regions"]]
+    if not regions:
+        return row | {"label": None, "score": None}
+    regions[0] |= {"score": row["score"]}
+    return row | {"regions": regions, "label": regions[0]["label"]}
 
 
 def _with_its_cause(row: Row) -> Row:

@@ -174,6 +174,24 @@ SPECS: dict[str, dict[str, object]] = {
         "key": ("spec", "channel"),
         "partitions": (),
     },
+    "predictions.frames": {
+        "columns": (
+            "batch_id: String",
+            "frame_id: String",
+            "item_key: String",
+            "model: String",
+            "model_version: String",
+            "task: String",
+            "label: String?",
+            "score: Float64?",
+            "uncertainty: Float64?",
+            "regions: list[struct{label: String, score: Float64, x: Float64, y: Float64, width: Float64, "
+            "height: Float64}]",
+            "blob: String",
+        ),
+        "key": ("batch_id", "frame_id", "model"),
+        "partitions": ("batch_id",),
+    },
     "ingest.failures": {
         "columns": (
             "stage: String",

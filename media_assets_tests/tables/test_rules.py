@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pandera.polars as pa
 import pytest
@@ -14,13 +15,14 @@ from media_assets.tables import (
     FRAMES_IMAGES,
     ITEM_STATUS,
     MANIFEST,
+    PREDICTIONS_FRAMES,
     RAW_MEDIA,
     TableContract,
     Violation,
 )
 from media_assets.tables.rules import all_hold
 from media_assets_tests.tables.offences import OFFENCES
-from media_assets_tests.tables.rows import CONTRACTS, any_value, numbered, rows, sha, valid
+from media_assets_tests.tables.rows import CONTRACTS, REGION, any_value, numbered, rows, sha, valid
 
 every_table = pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.name)
 
@@ -142,6 +144,27 @@ def test_a_failed_row_needs_a_code_and_no_other_row_may_have_one(status: str, co
     assert violation.rule == "failed_rows_have_a_code_and_only_they"
     assert violation.n_rows == 1
     assert "2.jpg" in violation.examples[0]
+
+
+@pytest.mark.parametrize(
+    ("task", "change"),
+    [
+        ("detection", {"x": 0.9}),
+        ("detection", {"y": -0.1}),
+        ("detection", {"height": None}),
+        ("detection", dict.fromkeys(("x", "y", "width", "height"))),
+        ("classification", REGION),
+        ("classification", {"height": 1.0}),
+    ],
+)
+def test_boxes_lie_on_the_picture_and_labels_of_all_of_it_have_none(task: str, change: dict[str, Any]) -> None:
+    good = {"detection": REGION, "classification": REGION | dict.fromkeys(("x", "y", "width", "height"))}[task]
+    told = numbered(PREDICTIONS_FRAMES, 3, task=task, regions=[good])
+    assert PREDICTIONS_FRAMES.violations(PREDICTIONS_FRAMES.frame(told)) == []
+    told[0] |= {"regions": []}
+    told[2] |= {"regions": [good, good | change]}
+    (violation,) = PREDICTIONS_FRAMES.violations(PREDICTIONS_FRAMES.frame(told))
+    assert (violation.rule, violation.n_rows) == ("boxes_lie_on_the_picture", 1)
 
 
 @pytest.mark.parametrize(("encoding", "blob"), [("original", sha("b")), ("png", sha("a")), ("stripped", sha("a"))])
