@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from media_assets.errors import ErrorCode, StoreCode
+from media_assets.errors import ErrorCode, LabelStudioCode, StoreCode
 from media_assets.tables import ALL_TABLES
 from media_assets_tests.docs import generate
-from media_assets_tests.docs.error_guide import SECTIONS, STORE_CODES
+from media_assets_tests.docs.error_guide import LABEL_STUDIO_CODES, SECTIONS, STORE_CODES
 
 
 def test_pages_are_current() -> None:
@@ -15,14 +17,14 @@ def test_pages_are_current() -> None:
 
 
 def test_every_error_code_has_exactly_one_row() -> None:
-    page = generate.errors_page().split("\n## The object store\n")
-    for part, codes in zip(page, (ErrorCode, StoreCode), strict=True):
+    page = re.split("\n## (?:The object store|Label Studio)\n", generate.errors_page())
+    for part, codes in zip(page, (ErrorCode, StoreCode, LabelStudioCode), strict=True):
         got = [line.split("`")[1] for line in part.splitlines() if line.startswith("| `")]
         assert sorted(got) == sorted(code.value for code in codes), "describe it in error_guide.py"
 
 
 def test_every_error_code_says_what_happened_and_what_to_do() -> None:
-    for rows in (*SECTIONS.values(), STORE_CODES):
+    for rows in (*SECTIONS.values(), STORE_CODES, LABEL_STUDIO_CODES):
         for code, advice in rows.items():
             assert len(advice.meaning.split()) >= 4, code
             assert len(advice.what_to_do.split()) >= 4, code
