@@ -13,6 +13,8 @@ from media_assets.errors import (
     ContractBroken,
     ErrorCode,
     ItemError,
+    LabelStudioCode,
+    LabelStudioFailed,
     LakeUnfit,
     MediaAssetsError,
     NotMaterialized,
@@ -46,6 +48,7 @@ TREE = {
     RivalRun: (BatchError,),
     ContractBroken: (BatchError, ValueError),
     ReconciliationBroken: (BatchError, ValueError),
+    LabelStudioFailed: (MediaAssetsError,),
     AlertUndelivered: (MediaAssetsError,),
     SetupError: (MediaAssetsError,),
     LakeUnfit: (SetupError, OSError),
@@ -92,10 +95,18 @@ def test_a_message_is_cut_at_500_characters() -> None:
     assert error.message == "x" * 500
 
 
-@pytest.mark.parametrize("kind", [kind for kind in TREE if kind is not ItemError], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in TREE if kind not in (ItemError, LabelStudioFailed)], ids=lambda kind: kind.__name__
+)
 def test_an_error_survives_pickling(kind: type[MediaAssetsError]) -> None:
     again = pickle.loads(pickle.dumps(kind("what happened")))
     assert (type(again), str(again)) == (kind, "what happened")
+
+
+def test_an_error_of_label_studio_survives_pickling() -> None:
+    again = pickle.loads(pickle.dumps(LabelStudioFailed(LabelStudioCode.OUTCOME_UNKNOWN, "expected this", 3.0)))
+    assert (type(again), again.code, again.wait_seconds) == (LabelStudioFailed, LabelStudioCode.OUTCOME_UNKNOWN, 3.0)
+    assert str(again) == "Expected this"
 
 
 def test_an_item_error_survives_pickling() -> None:

@@ -207,7 +207,7 @@ LABEL_STUDIO_CODES: dict[LabelStudioCode, Advice] = {
     LabelStudioCode.REQUEST_REFUSED: Advice(
         "Label Studio answered with another 4xx: nothing was done. In a push it is told beside the task; the others "
         "go on.",
-        "The message has the server's reason: mostly data that the project's configuration asks for and the task lacks.",
+        "The message has the server's reason: mostly data that the project's configuration asks for.",
     ),
     LabelStudioCode.SERVER_FAILED: Advice(
         "5xx or 429 to a question, after all tries.", f"See the server's log. {_AGAIN}"

@@ -80,8 +80,8 @@ def errors_page() -> str:
         *(f"| `{code.value}` | {advice.meaning} | {advice.what_to_do} |" for code, advice in STORE_CODES.items()),
         "",
         "## Label Studio\n",
-        "`media-assets labels` ends with one of these, in its message and, with `--json`, as `error.code`; the two that",
-        "are about single tasks stand beside the task. What was done before stays done.\n",
+        "`media-assets labels` ends with one of these, in its message and, with `--json`, as `error.code`; those about",
+        "single tasks stand beside the task. What was done before stays done.\n",
         "| code | meaning | what to do |",
         _rule_off(3),
         *(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from media_assets.errors import LabelStudioCode, LabelStudioFailed
@@ -22,6 +22,7 @@ _QUERY_CHARACTERS = 2500
 """Of a query before it is escaped: web servers refuse request lines from 4,094 bytes on."""
 _LIGHT = "id,data,overlap,is_labeled,updated_at,total_annotations,cancelled_annotations"
 _N_TRIED = 100
+_BEGINNING = datetime(1971, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def key_among(keys: Sequence[str]) -> Clause:
 
 def updated_after(moment: datetime) -> Clause:
     """Tasks that changed later, or whose annotations came, changed or went later."""
-    value = moment.isoformat()
+    value = f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"  # the one form that it reads
     return {"filter": "filter:tasks:updated_at", "operator": "greater", "type": "Datetime", "value": value}
 
 
@@ -141,6 +142,28 @@ def can_ask(client: LabelStudio, project: int) -> bool:
     if unheard := list(ask(client, project, [nobody])):
         raise _broken("no task for a key that nobody has", f"{len(unheard)}")
     return True
+
+
+def require_changed(page: Sequence[Listed], bound: datetime | None) -> None:
+    """See that tasks changed after a moment, as was asked for.
+
+    Raises:
+        LabelStudioFailed: one did not.
+    """
+    if bound is not None and (old := [task for task in page if task.updated_at <= bound]):
+        raise _broken(f"tasks that changed after {bound:%Y-%m-%d %H:%M:%S.%f}", f"{len(old)} that did not")
+
+
+def require_times(client: LabelStudio, project: int) -> None:
+    """See that a question for changes finds what is there: an answer without changes is then to be believed.
+
+    Raises:
+        LabelStudioFailed: it finds less than everything since the beginning of time.
+    """
+    params = [_params(project, clauses, 1) | {"include": "id"} for clauses in ([], [updated_after(_BEGINNING)])]
+    n_all, n_found = (client.read("/api/tasks", each).get("total") for each in params)
+    if not isinstance(n_found, int) or n_found < n_all:
+        raise _broken(f"{n_all} tasks that changed since {_BEGINNING:%Y}", f"{n_found}")
 
 
 def short_runs(values: Iterable[Any], at_most: int = 1000) -> Iterator[list[Any]]:

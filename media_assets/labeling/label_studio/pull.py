@@ -13,7 +13,15 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from media_assets.labeling.label_studio.client import LabelStudio
-from media_assets.labeling.label_studio.listing import Listed, details, moment, updated_after, walk_told
+from media_assets.labeling.label_studio.listing import (
+    Listed,
+    details,
+    moment,
+    require_changed,
+    require_times,
+    updated_after,
+    walk_told,
+)
 from media_assets.labeling.label_studio.values import (
     TASK_KEY,
     Json,
@@ -47,14 +55,18 @@ def pull(
         LabelStudioFailed: the project cannot be asked; what was handed back before is right all the same.
     """
     started = _server_time(client, project)
-    clauses = [] if since is None else [updated_after(since - timedelta(seconds=overlap_seconds))]
+    bound = None if since is None else since - timedelta(seconds=overlap_seconds)
+    clauses = [] if bound is None else [updated_after(bound)]
     latest, n_done = since, 0
     for page, n_left in walk_told(client, project, clauses):
+        require_changed(page, bound)
         latest = max([task.updated_at for task in page] + ([] if latest is None else [latest]))
         n_all = n_done + n_left
         ours = [task for task in page if task.task_key is not None]
         yield PulledPage(tuple(_tasks(client, project, ours, judge)), None, n_done := n_done + len(page), n_all)
         progress(n_done, n_all)
+    if since is not None and not n_done:
+        require_times(client, project)
     yield PulledPage((), _next_watermark(since, latest, started), n_done, n_done)
 
 
