@@ -39,4 +39,5 @@ def project_to_wake(headers: Mapping[str, str], body: bytes, secret: str) -> int
         action, project = told["action"], told["project"]["id"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return project if action in _ACTIONS and type(project) is int and project > 0 else None
+    is_known = isinstance(action, str) and action in _ACTIONS
+    return project if is_known and type(project) is int and project > 0 else None
