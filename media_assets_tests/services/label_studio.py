@@ -77,6 +77,11 @@ class LabelStudioServer:
         found: list[dict[str, Any]] = self.call("GET", f"/api/projects/{project}/export", params=params)
         return found
 
+    def any_task(self, project: int, draw: float) -> int | None:
+        """The id of a task, drawn from the oldest to the newest by a number from 0 to 1; None where there is none."""
+        ids = [row["id"] for row in self.overlaps(project)]
+        return ids[int(draw * len(ids))] if ids else None
+
     def overlaps(self, project: int) -> list[dict[str, Any]]:
         """Of every task: its key, how many people it wants (`overlap`), and whether that is done (`is_labeled`)."""
         rows = self.call("GET", "/api/tasks", params={"project": project, "page_size": 1000})["tasks"]

@@ -69,9 +69,9 @@ def test_a_question_is_asked_again_and_waits_as_long_as_it_is_told_to(server: Sc
 
 def test_a_question_is_not_asked_for_ever(server: Scripted) -> None:
     server.answers = [(500, {}, b"<!DOCTYPE html>" + b"x" * 100_000)] * 9
-    with LabelStudio(server.url, TOKEN, n_reads=3, wait=lambda _: None) as client:
-        with pytest.raises(LabelStudioFailed) as told:
-            client.read("/x")
+    client = LabelStudio(server.url, TOKEN, n_reads=3, wait=lambda _: None)
+    with client, pytest.raises(LabelStudioFailed) as told:
+        client.read("/x")
     assert told.value.code is LabelStudioCode.SERVER_FAILED
     assert len(server.heard) == 3
     assert len(str(told.value)) < 300
