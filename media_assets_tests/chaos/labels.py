@@ -1,4 +1,4 @@
-"""`labels`: pushing into a real Label Studio and pulling from it while everything between breaks, at random, over and over.
+"""`labels`: a real Label Studio is pushed into and pulled from while everything between breaks, at random.
 
 A round pushes some tasks and pulls what people have answered, in a process of its own, through a proxy that breaks one
 kind of call, or until that process is killed: at any moment, or between an import and its record. Meanwhile people
@@ -122,10 +122,15 @@ def _answer(drill: Drill, n_answers: int) -> None:
         if task_id is None:
             return
         label = drill.draw.choice(("cat", "dog"))
-        if drill.answers and drill.draw.random() < 0.25:
+        what = drill.draw.random()
+        if drill.answers and what < 0.3:
             known = drill.draw.choice(sorted(drill.answers))
-            drill.server.call("PATCH", f"/api/annotations/{known}/", {"result": chosen(label)})
-            drill.answers[known] = label
+            if what < 0.1:
+                drill.server.call("DELETE", f"/api/annotations/{known}/")
+                del drill.answers[known]
+            else:
+                drill.server.call("PATCH", f"/api/annotations/{known}/", {"result": chosen(label)})
+                drill.answers[known] = label
         else:
             answer = drill.server.annotate(task_id, chosen(label), drill.draw.choice(drill.people))
             drill.answers[answer] = label
@@ -144,9 +149,7 @@ def _count(drill: Drill) -> None:
     result.promise("nothing else is there", holds=set(times) <= keys)
     result.promise("each has its prediction once", holds={len(task["predictions"]) for task in stored} == {1})
     there = {each["id"]: _label(each) for task in stored for each in task["annotations"]}
-    result.promise(
-        "no answer was ever deleted", holds=there == drill.answers, case=f"{len(there)}/{len(drill.answers)}"
-    )
+    result.promise("we delete no answer", holds=there == drill.answers, case=f"{len(there)}/{len(drill.answers)}")
     recorded = drill.ledger.answers()
     result.promise("every answer is back once, as it is now", holds=recorded == drill.answers, case=f"{len(recorded)}")
     ids = {task["data"]["task_key"]: task["id"] for task in stored if times[task["data"]["task_key"]] == 1}
