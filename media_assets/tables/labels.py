@@ -119,18 +119,13 @@ class ConsensusModel(pa.DataFrameModel):
         "`gold`: an expert's answer; `majority`: more than half of the people", isin=["gold", "majority"]
     )
     is_tie: bool = column("Whether no answer has more than half of the people: nothing is settled, and none is drawn")
-    is_settled: bool = column("Whether there is a settled answer")
-    value: str = column("The settled answer, as canonical JSON; null: none", nullable=True, str_length={"min_value": 2})
+    value: str = column(
+        "The settled answer, as canonical JSON; null: it is a tie", nullable=True, str_length={"min_value": 2}
+    )
     label: str = column("The settled label, where the answer is one", nullable=True)
     settled_at: Annotated[pl.Datetime, "us", "UTC"] = column(
         "When the last answer that counts was submitted, UTC: the same however often it is computed"
     )
-
-    @pa.dataframe_check
-    @classmethod
-    def only_what_is_settled_has_a_value(cls, data: pa.PolarsData) -> pl.LazyFrame:
-        """A settled answer is there, and is there only where it is settled."""
-        return data.lazyframe.select(pl.col("is_settled") == pl.col("value").is_not_null())
 
     class Config:
         """Columns exactly as declared."""

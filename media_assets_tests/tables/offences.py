@@ -201,7 +201,6 @@ OFFENCES: dict[str, list[Offence]] = {
         *_each("agreement", -0.1, 1.1, None),
         *_each("method", "coin", None),
         *_each("is_tie", None),
-        *_each("is_settled", None, value=None),
         *_each("value", "", "1"),
         *_each("settled_at", None),
     ],

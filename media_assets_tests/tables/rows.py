@@ -265,7 +265,6 @@ VALID: dict[TableContract, Row] = {
         "agreement": 1.0,
         "method": "majority",
         "is_tie": False,
-        "is_settled": True,
         "value": '["fake"]',
         "label": "fake",
         "settled_at": NOON,
@@ -418,10 +417,8 @@ def rows(contract: TableContract, max_size: int = 6) -> st.SearchStrategy[list[R
 
 
 def _with_its_cause(row: Row) -> Row:
-    """Failed rows have a code: every row that drew an even number of attempts fails. Settled rows have a value."""
+    """Failed rows have a code: every row that drew an even number of attempts fails."""
     if "status" in row and row["attempts"] % 2 == 0:
         codes = list(ErrorCode)
         return row | {"status": "failed", "error_code": codes[row["attempts"] % len(codes)].value}
-    if "is_settled" in row:
-        return row | {"is_settled": row["value"] is not None}
     return row

@@ -267,7 +267,6 @@ SPECS: dict[str, dict[str, object]] = {
             "agreement: Float64",
             "method: String",
             "is_tie: Boolean",
-            "is_settled: Boolean",
             "value: String?",
             "label: String?",
             "settled_at: Datetime(time_unit='us', time_zone='UTC')",

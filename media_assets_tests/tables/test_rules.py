@@ -13,7 +13,6 @@ from pandera.errors import SchemaErrors
 from media_assets.tables import (
     FRAMES_IMAGES,
     ITEM_STATUS,
-    LABELS_CONSENSUS,
     MANIFEST,
     RAW_MEDIA,
     TableContract,
@@ -116,8 +115,6 @@ def test_nulls_are_accepted_where_the_contract_allows_them(contract: TableContra
     row = valid(contract, **dict.fromkeys(contract.nullable))
     if contract is ITEM_STATUS:
         row["status"] = "accepted"
-    if contract is LABELS_CONSENSUS:
-        row["is_settled"] = False
     assert contract.violations(contract.frame([row])) == []
 
 
