@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -103,7 +105,7 @@ def test_every_walk_keeps_the_promises(walk: list[tuple[LabelMove, LabelActor]])
             continue
         trail.append(state)
         assert is_made_already(state, move)
-    for before, now in zip(trail, trail[1:], strict=False):
+    for before, now in pairwise(trail):
         assert before is not LabelState.WITHDRAWN
         if now is LabelState.ACCEPTED:
             assert before in (LabelState.AGREED, LabelState.NEEDS_ADJUDICATION)
