@@ -51,7 +51,7 @@ def build_defs(settings: Settings | None = None, resources: Mapping[str, object]
         tensors.measure_tensors,
         drift.batch_profiles,
         labels.queue,
-        labels.annotations,
+        labels.answers,
         labels.consensus,
     ]
     settings = settings or Settings.from_environment()

@@ -30,5 +30,5 @@ def _spec(contract: TableContract, *deps: TableContract) -> dg.AssetSpec:
 
 
 queue = _spec(LABELS_QUEUE, FRAMES_IMAGES, FRAMES_KEYFRAMES)
-annotations = _spec(LABELS_ANNOTATIONS, LABELS_QUEUE)
+answers = _spec(LABELS_ANNOTATIONS, LABELS_QUEUE)
 consensus = _spec(LABELS_CONSENSUS, LABELS_ANNOTATIONS)

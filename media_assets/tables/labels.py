@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandera.polars as pa
 import polars as pl
@@ -17,11 +17,11 @@ TASK_KEY = r"^[a-z0-9][a-z0-9_-]{0,62}/[0-9a-f]{32}([0-9a-f]{32})?@r[1-9][0-9]*$
 LABEL_STATES = ("queued", "pushed", "annotated", "agreed", "needs_adjudication", "accepted", "withdrawn")
 
 
-def _task_key_column() -> object:
+def _task_key_column() -> Any:
     return column("The question: `{project}/{subject_id}@r{round}`, unique over all batches", str_matches=TASK_KEY)
 
 
-def _project_column() -> object:
+def _project_column() -> Any:
     return column("The labelling project, as in its TOML file", str_matches=PROJECT)
 
 
