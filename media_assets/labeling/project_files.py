@@ -21,7 +21,7 @@ from media_assets.curation.priorities import Weights
 from media_assets.errors import SetupError
 from media_assets.tables.labels import PROJECT
 
-_MARKER = re.compile(r"^(?P<indent>[ \t]*)\{\{(?P<tag>[A-Za-z]+) (?P<list>labels|methods)\}\}", re.MULTILINE)
+_MARKER = re.compile(r"(?P<indent>[ \t]*)\{\{(?P<tag>[A-Za-z]+) (?P<list>labels|methods)\}\}")
 _SHIPPED = "media_assets.labeling.projects"
 
 
@@ -98,7 +98,7 @@ def open_project(name_or_path: str) -> LabelProject:
     except OSError as error:
         raise SetupError(
             f"Expected the name of a labelling project ({', '.join(shipped_projects())}) or the path of its TOML file "
-            f"with the template beside it, got {name_or_path!r}: {error.strerror or error}."
+            f"with the template beside it, got {name_or_path!r}: {error.strerror or error} ({error.filename})."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.MsgspecError, ValueError) as error:
         raise SetupError(
@@ -138,11 +138,11 @@ def require_valid(project: LabelProject) -> None:
     Raises:
         SetupError: it is none, or has other controls than `label`, `method` and `region` over `media`.
     """
-    from label_studio_sdk.label_interface import LabelInterface
+    from label_studio_sdk.label_interface.interface import LabelInterface
 
     try:
         interface = LabelInterface(project.config)
-        interface.validate()
+        interface.validate()  # type: ignore[no-untyped-call]
         controls = {control.name: set(control.labels) for control in interface.controls}
         media = {shown.name: shown.value_name for shown in interface.objects if shown.tag in ("Image", "Video")}
     except Exception as error:  # whatever it raises, it has no public class for it

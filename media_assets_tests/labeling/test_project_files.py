@@ -38,15 +38,15 @@ def test_the_real_or_fake_question_has_method_and_region() -> None:
     assert 'whenChoiceValue="fake"' in project.config
 
 
-def own(tmp_path: Path, template: str | None = None, **changes: Any) -> str:
+def own(tmp_path: Path, xml: str | None = None, **changes: Any) -> str:
     """The path of a project of one's own."""
     shipped = files("media_assets.labeling.projects")
     lines = (shipped / "image-classes.toml").read_text("utf-8").splitlines()
     fields = dict(line.split(" = ", 1) for line in lines if " = " in line)
     fields |= {key: str(value) for key, value in changes.items()}
     (tmp_path / "own.toml").write_text("\n".join(f"{key} = {value}" for key, value in fields.items()))
-    template = template or (shipped / "image-classes.xml").read_text("utf-8")
-    (tmp_path / "image-classes.xml").write_text(template)
+    xml = xml or (shipped / "image-classes.xml").read_text("utf-8")
+    (tmp_path / "image-classes.xml").write_text(xml)
     return str(tmp_path / "own.toml")
 
 
