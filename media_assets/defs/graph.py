@@ -14,6 +14,7 @@ from media_assets.defs import (
     images,
     inbox,
     ingest,
+    labels,
     retry_batches,
     retry_letters,
     tensors,
@@ -49,6 +50,9 @@ def build_defs(settings: Settings | None = None, resources: Mapping[str, object]
         images.read_images,
         tensors.measure_tensors,
         drift.batch_profiles,
+        labels.queue,
+        labels.answers,
+        labels.consensus,
     ]
     settings = settings or Settings.from_environment()
     return dg.Definitions(

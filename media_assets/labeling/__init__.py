@@ -1,1 +1,1 @@
-"""People's labels: what is asked of annotators, and what they answer. Not here: what the rows mean (`tables/`)."""
+"""What people are asked: projects, the queue, and the tool that they answer in."""

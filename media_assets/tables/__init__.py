@@ -6,6 +6,7 @@ Not here: reading or writing a table (`lake/`).
 from media_assets.tables.contract import TableContract, Violation
 from media_assets.tables.frames import FRAMES_IMAGES, FRAMES_KEYFRAMES
 from media_assets.tables.ingest import FAILURES, ITEM_STATUS, MANIFEST
+from media_assets.tables.labels import LABELS_ANNOTATIONS, LABELS_CONSENSUS, LABELS_QUEUE
 from media_assets.tables.ops import BATCH_PROFILES
 from media_assets.tables.raw import RAW_MEDIA
 from media_assets.tables.tensors import TENSORS_HISTOGRAMS, TENSORS_IMAGES, TENSORS_STATISTICS
@@ -21,6 +22,9 @@ ALL_TABLES: tuple[TableContract, ...] = (
     TENSORS_STATISTICS,
     FAILURES,
     BATCH_PROFILES,
+    LABELS_QUEUE,
+    LABELS_ANNOTATIONS,
+    LABELS_CONSENSUS,
 )
 """Every table of the graph, in the order of the data's path."""
 
@@ -31,6 +35,9 @@ __all__ = [
     "FRAMES_IMAGES",
     "FRAMES_KEYFRAMES",
     "ITEM_STATUS",
+    "LABELS_ANNOTATIONS",
+    "LABELS_CONSENSUS",
+    "LABELS_QUEUE",
     "MANIFEST",
     "RAW_MEDIA",
     "TENSORS_HISTOGRAMS",
