@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
@@ -151,4 +151,4 @@ def without_earlier(given: Sequence[GivenAnswer]) -> list[GivenAnswer]:
     latest: dict[tuple[str, bool], GivenAnswer] = {}
     for each in sorted(given, key=lambda each: (each.given_at, each.answer.text())):
         latest[each.annotator, each.is_gold] = each
-    return [replace(each) for _, each in sorted(latest.items())]
+    return [latest[key] for key in sorted(latest)]
