@@ -91,8 +91,9 @@ class Place:
         return int(number)
 
     def versions(self) -> list[int]:
-        tables = (self.lake.table(contract) for contract in (LABELS_QUEUE, LABELS_ANNOTATIONS, LABELS_CONSENSUS))
-        return [table.version() if table is not None else -1 for table in tables]
+        """Of the tables that a repetition must not write; the log of the answers may take a watermark alone."""
+        tables = (self.lake.table(contract) for contract in (LABELS_QUEUE, LABELS_CONSENSUS))
+        return [table.version() if table is not None else -1 for table in tables] + [self.answers().height]
 
 
 def choice(label: str) -> list[dict[str, Any]]:
