@@ -14,6 +14,7 @@ from media_assets.defs import (
     images,
     inbox,
     ingest,
+    label_studio,
     labels,
     retry_batches,
     retry_letters,
@@ -53,6 +54,8 @@ def build_defs(settings: Settings | None = None, resources: Mapping[str, object]
         labels.queue,
         labels.answers,
         labels.consensus,
+        label_studio.pushed,
+        label_studio.pulled,
     ]
     settings = settings or Settings.from_environment()
     return dg.Definitions(
@@ -65,6 +68,7 @@ def build_defs(settings: Settings | None = None, resources: Mapping[str, object]
             retry_letters.retry_dead_letters,
             alerts.alerts,
             freshness.source_freshness,
+            label_studio.exchange_labels,
         ],
         resources={
             "workbench": WorkbenchResource.of(settings),

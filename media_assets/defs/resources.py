@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import dagster as dg
@@ -41,10 +41,19 @@ from media_assets.media.video.opening import VideoLimits
 from media_assets.ops.alerts.destinations import Destination, parse_destinations
 from media_assets.stages.workbench import FetchSettings, Progress, ReadOptions, Workbench, no_progress
 
+if TYPE_CHECKING:
+    from media_assets.labeling.label_studio.client import LabelStudio
+
 _MIB = 1024 * 1024
 _PROXY = "MEDIA_ASSETS_PROXY"
 _ALERT_URLS = "MEDIA_ASSETS_ALERT_URLS"
-_SECRETS = {"proxy": _PROXY, "alert_urls": _ALERT_URLS}
+_LABEL_STUDIO_TOKEN = "MEDIA_ASSETS_LABEL_STUDIO_TOKEN"  # noqa: S105 - the variable's name
+_SECRETS = {
+    "proxy": _PROXY,
+    "alert_urls": _ALERT_URLS,
+    "label_studio_token": _LABEL_STUDIO_TOKEN,
+    "label_studio_hint_secret": "MEDIA_ASSETS_LABEL_STUDIO_HINT_SECRET",
+}
 """Fields whose values stay in the environment: Dagster keeps and shows all others."""
 
 
@@ -98,6 +107,12 @@ class Settings:
     uploads_at_once: int = 64
     upload_expire_hours: int = 24
     expected_sources: str = ""
+    label_studio_url: str = ""
+    label_studio_token: str = field(default="", repr=False)
+    label_studio_root: str = ""
+    label_studio_presign: bool = False
+    label_studio_seconds: int = 300
+    label_studio_hint_secret: str = field(default="", repr=False)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -258,6 +273,22 @@ class Settings:
         """
         return ReadOptions(specs=self.specs(), still_limits=self.still_limits(), keyframes=self.keyframes())
 
+    def label_studio(self) -> LabelStudio:
+        """A connection to the Label Studio that is configured; nothing is asked yet.
+
+        Raises:
+            SetupError: none is.
+            LabelStudioFailed: its address or token can be none.
+        """
+        if not self.label_studio_url or not self.label_studio_token:
+            raise SetupError(
+                "Expected the address of a Label Studio in MEDIA_ASSETS_LABEL_STUDIO_URL and a token in "
+                f"{_LABEL_STUDIO_TOKEN}; not both are set. docs/label-studio.md says how to begin."
+            )
+        from media_assets.labeling.label_studio.client import LabelStudio
+
+        return LabelStudio(self.label_studio_url, self.label_studio_token)
+
     def alert_destinations(self) -> list[Destination]:
         """Who is told when something goes wrong.
 
@@ -374,6 +405,12 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     uploads_at_once: int = Settings.uploads_at_once
     upload_expire_hours: int = Settings.upload_expire_hours
     expected_sources: str = Settings.expected_sources
+    label_studio_url: str = Settings.label_studio_url
+    label_studio_token: str = ""
+    label_studio_root: str = Settings.label_studio_root
+    label_studio_presign: bool = Settings.label_studio_presign
+    label_studio_seconds: int = Settings.label_studio_seconds
+    label_studio_hint_secret: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:
