@@ -30,6 +30,7 @@ from media_assets.ingest.fetch.buckets import BucketRoot
 from media_assets.ingest.fetch.limits import FetchLimits
 from media_assets.ingest.fetch.redaction import shown
 from media_assets.ingest.inbox.place import inbox_place
+from media_assets.labeling.project_files import LabelProject, open_projects
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
@@ -98,6 +99,7 @@ class Settings:
     uploads_at_once: int = 64
     upload_expire_hours: int = 24
     expected_sources: str = ""
+    label_projects: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -168,6 +170,14 @@ class Settings:
         if len({spec.name for spec in specs}) != len(specs) or not specs:
             raise SetupError("Expected at least one TensorSpec in MEDIA_ASSETS_TENSOR_SPECS, and no two alike.")
         return specs
+
+    def projects(self) -> tuple[LabelProject, ...]:
+        """The labelling projects that are on.
+
+        Raises:
+            SetupError: one of them cannot be opened, or two have one name.
+        """
+        return open_projects(self.label_projects)
 
     def expected(self) -> dict[str, timedelta]:
         """Source → how often it is expected to bring a batch.
@@ -297,6 +307,7 @@ class Settings:
         self.location()
         self.specs()
         self.expected()
+        self.projects()
         self.fetch()
         self.engine()
         self.still_limits()
@@ -374,6 +385,7 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     uploads_at_once: int = Settings.uploads_at_once
     upload_expire_hours: int = Settings.upload_expire_hours
     expected_sources: str = Settings.expected_sources
+    label_projects: str = Settings.label_projects
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:

@@ -139,6 +139,15 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             unset="all are kept",
         ),
     ),
+    "What people are asked ([labels](labels.md))": (
+        Setting(
+            "LABEL_PROJECTS",
+            "label_projects",
+            "Labelling projects that are on, separated by commas: names of those that come along, such as "
+            "`real-or-fake`, or paths of TOML files",
+            unset="none: nothing is queued",
+        ),
+    ),
     "The network": (
         Setting(
             "ALLOWED_NETWORKS",
