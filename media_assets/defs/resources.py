@@ -30,6 +30,7 @@ from media_assets.ingest.fetch.buckets import BucketRoot
 from media_assets.ingest.fetch.limits import FetchLimits
 from media_assets.ingest.fetch.redaction import shown
 from media_assets.ingest.inbox.place import inbox_place
+from media_assets.labeling.project_files import LabelProject, open_projects
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
@@ -107,6 +108,7 @@ class Settings:
     uploads_at_once: int = 64
     upload_expire_hours: int = 24
     expected_sources: str = ""
+    label_projects: str = ""
     label_studio_url: str = ""
     label_studio_token: str = field(default="", repr=False)
     label_studio_root: str = ""
@@ -183,6 +185,14 @@ class Settings:
         if len({spec.name for spec in specs}) != len(specs) or not specs:
             raise SetupError("Expected at least one TensorSpec in MEDIA_ASSETS_TENSOR_SPECS, and no two alike.")
         return specs
+
+    def projects(self) -> tuple[LabelProject, ...]:
+        """The labelling projects that are on.
+
+        Raises:
+            SetupError: one of them cannot be opened, or two have one name.
+        """
+        return open_projects(self.label_projects)
 
     def expected(self) -> dict[str, timedelta]:
         """Source → how often it is expected to bring a batch.
@@ -328,6 +338,7 @@ class Settings:
         self.location()
         self.specs()
         self.expected()
+        self.projects()
         self.fetch()
         self.engine()
         self.still_limits()
@@ -405,6 +416,7 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     uploads_at_once: int = Settings.uploads_at_once
     upload_expire_hours: int = Settings.upload_expire_hours
     expected_sources: str = Settings.expected_sources
+    label_projects: str = Settings.label_projects
     label_studio_url: str = Settings.label_studio_url
     label_studio_token: str = ""
     label_studio_root: str = Settings.label_studio_root

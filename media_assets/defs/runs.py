@@ -28,7 +28,7 @@ from media_assets.lake.overview import item_counts
 from media_assets.stages.images import code_versions
 from media_assets.stages.stage import IMAGE_STAGES, Stage, stage_named
 from media_assets.stages.workbench import Progress, ReadOptions, no_progress
-from media_assets.tables import ITEM_STATUS, TENSORS_HISTOGRAMS, TENSORS_STATISTICS
+from media_assets.tables import ITEM_STATUS, TENSORS_HISTOGRAMS, TENSORS_STATISTICS, TableContract
 from media_assets.tables.columns import Status
 
 
@@ -126,6 +126,15 @@ class Launcher:
                 keys, IMAGE_STAGES, lambda free: {"retry_items": {key: list(items[key]) for key in free}}
             )
         ]
+
+    def label(self, batch_ids: Sequence[str], contract: TableContract) -> list[RunResult]:
+        """Materialize `labels/queue` or `labels/consensus` of batches, one run each.
+
+        Raises:
+            SetupError: a batch is not a registered partition.
+        """
+        keys = [key for group in self._grouped(batch_ids) for key in group]
+        return [self._execute((key,), [asset_key(contract)], {}, {"partition_key": key}) for key in keys]
 
     def measure_statistics(self) -> RunResult:
         """Materialize `tensors/histograms` of new batches, and `tensors/statistics` over all that are done."""

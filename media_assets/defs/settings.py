@@ -139,10 +139,17 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             unset="all are kept",
         ),
     ),
-    "Where people answer ([Label Studio](label-studio.md))": (
+    "What people are asked ([labels](labels.md))": (
         Setting(
-            "LABEL_STUDIO_URL", "label_studio_url", "Address of a Label Studio", unset="none: nothing is exchanged"
+            "LABEL_PROJECTS",
+            "label_projects",
+            "Labelling projects that are on, separated by commas: names of those that come along, such as "
+            "`real-or-fake`, or paths of TOML files",
+            unset="none: nothing is queued",
         ),
+    ),
+    "Where people answer ([Label Studio](label-studio.md))": (
+        Setting("LABEL_STUDIO_URL", "label_studio_url", "Address of a Label Studio", unset="none: no exchange"),
         Setting(
             "LABEL_STUDIO_TOKEN",
             "label_studio_token",

@@ -35,9 +35,9 @@ SPECS = {
         None,
         False,
     ),
-    "labels/queue": (("frames/images", "frames/keyframes"), "labels", True, {"deltalake"}, None, False),
+    "labels/queue": (("frames/images", "frames/keyframes"), "labels", True, {"deltalake"}, "1", False),
     "labels/annotations": (("labels/queue",), "labels", True, {"deltalake"}, None, False),
-    "labels/consensus": (("labels/annotations",), "labels", True, {"deltalake"}, None, False),
+    "labels/consensus": (("labels/annotations",), "labels", True, {"deltalake"}, "1", False),
     "ingest/failures": (("ingest/item_status",), "outcomes", True, {"deltalake"}, None, False),
 }
 

@@ -1,4 +1,4 @@
-"""`media-assets labels push` and `pull`, the assets, the sensor and the webhooks, over a lake and a real Label Studio."""
+"""`media-assets labels push` and `pull`, assets, sensor and webhooks, over a lake and a real Label Studio."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from media_assets.labeling.label_studio.hint_server import open_socket, server_o
 from media_assets.labeling.label_studio.webhook import HEADER
 from media_assets.lake.delta import Provenance
 from media_assets.tables import LABELS_ANNOTATIONS, LABELS_QUEUE
+from media_assets_tests.labeling.queues import NOON
 from media_assets_tests.services.dagster_dev import HOST
 from media_assets_tests.services.label_studio import TOKEN, LabelStudioServer
 
@@ -68,8 +69,6 @@ def settings(label_studio: LabelStudioServer, tmp_path: Path, monkeypatch: pytes
 
 
 def row(project: str, i: int) -> dict[str, Any]:
-    from media_assets_tests.labeling.queues import AT
-
     media_id = hashlib.sha256(f"{project}{i}".encode()).hexdigest()
     return {
         "task_key": f"{project}/{media_id[:32]}@r1",
@@ -87,8 +86,8 @@ def row(project: str, i: int) -> dict[str, Any]:
         "annotators": 1,
         "is_gold": False,
         "reason": "priority",
-        "queued_at": AT,
-        "state_at": AT,
+        "queued_at": NOON,
+        "state_at": NOON,
     }
 
 
