@@ -15,6 +15,7 @@ from media_assets.defs.automation import CORES, PER_BATCH
 from media_assets.defs.dead_runs import note_process_of
 from media_assets.defs.descriptions import Metadata, asset_key, definition_metadata
 from media_assets.defs.interruption import interrupted_runs_are_canceled
+from media_assets.defs.label_studio import PULLED
 from media_assets.defs.partitions import BATCHES
 from media_assets.defs.resources import WorkbenchResource
 from media_assets.defs.retries import retried_if_it_may_pass
@@ -88,7 +89,7 @@ def queue(context: dg.AssetExecutionContext, workbench: WorkbenchResource) -> It
 
 answers = dg.AssetSpec(
     asset_key(LABELS_ANNOTATIONS),
-    deps=[asset_key(LABELS_QUEUE)],
+    deps=[asset_key(LABELS_QUEUE), PULLED],
     description=LABELS_ANNOTATIONS.description,
     partitions_def=BATCHES,
     metadata=definition_metadata(LABELS_ANNOTATIONS),
