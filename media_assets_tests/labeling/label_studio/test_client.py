@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.server
+import json
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,7 @@ class Scripted(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
         self.heard: list[tuple[str, str, str]] = []
+        self.bodies: list[Any] = []
         super().__init__((HOST, 0), _Handler)
 
     @property
@@ -33,7 +36,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: Scripted
 
     def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
+        if sent := self.rfile.read(int(self.headers.get("content-length", 0))):
+            self.server.bodies.append(json.loads(sent))
         self.server.heard.append((self.command, self.path, self.headers.get("authorization", "")))
         status, headers, body = self.server.answers.pop(0) if self.server.answers else GOOD
         self.send_response(status)
