@@ -22,7 +22,7 @@ BASE = $(VENV)/.base-stamp
 DEV = $(VENV)/.dev-stamp
 SET_UP = PYTHON='$(PYTHON)' VENV='$(VENV)' sh .ci/environment
 
-.PHONY: help demo dev test test-slow test-services check format docs bench chaos hostile audit mutants clean
+.PHONY: help demo dev test test-slow test-services label-studio check format docs bench chaos hostile audit mutants clean
 
 help:
 	@echo 'make demo            run the whole path on sample media, offline'
@@ -30,6 +30,7 @@ help:
 	@echo 'make test            the tests that need nothing but this machine ($(WORKERS) workers)'
 	@echo 'make test-slow       those of them that take seven seconds of a processor or more'
 	@echo 'make test-services   the tests against real servers, on loopback'
+	@echo 'make label-studio    the Label Studio that some of these tests start, in .label-studio (0.8 GB)'
 	@echo 'make check           format, lint, types, import direction, docs, licences, forbidden content'
 	@echo 'make format          let ruff format the code and mend what it can'
 	@echo 'make docs            write what is generated: pages and dependencies in docs/, numbers in README.md'
@@ -59,6 +60,9 @@ test-slow: $(DEV)
 
 test-services: $(DEV)
 	@$(BIN)/python -m pytest -m services $(ARGS)
+
+label-studio:
+	@PYTHON='$(PYTHON)' sh .ci/label-studio
 
 check: $(DEV)
 	$(BIN)/ruff format --check .

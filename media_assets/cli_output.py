@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from media_assets.errors import ItemError, MediaAssetsError, StoreRefused
+from media_assets.errors import ItemError, LabelStudioFailed, MediaAssetsError, StoreRefused
 
 Row = Mapping[str, Any]
 
@@ -86,7 +86,7 @@ class Output:
 
     def failure(self, error: MediaAssetsError) -> None:
         """What went wrong, on stderr."""
-        code = f"{error.code.value}: " if isinstance(error, StoreRefused) else ""
+        code = f"{error.code.value}: " if isinstance(error, StoreRefused | LabelStudioFailed) else ""
         self.error_document(error, str(error))
         told = _printable(code + str(error))
         click.echo(click.style(f"{type(error).__name__}: ", fg="red", bold=True) + told, err=True)
@@ -94,7 +94,9 @@ class Output:
     def error_document(self, error: Exception, message: str) -> None:
         """The JSON document of a command that failed, in JSON mode only; `code` is stable."""
         name = type(error).__name__
-        code = error.code.value if isinstance(error, ItemError | StoreRefused) else _snake_case(name)
+        code = (
+            error.code.value if isinstance(error, ItemError | StoreRefused | LabelStudioFailed) else _snake_case(name)
+        )
         self.document({"error": {"type": name, "code": code, "message": message}})
 
     def interrupted(self) -> None:

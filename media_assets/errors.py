@@ -8,6 +8,7 @@
     │   ├── RivalRun         another run published the same batch at the same time
     │   ├── ContractBroken   rows in hand break their table's contract
     │   └── ReconciliationBroken   items that entered and statuses that came out do not add up
+    ├── LabelStudioFailed    Label Studio did not do, or may not have done, what it was asked; has a `LabelStudioCode`
     ├── AlertUndelivered     a destination of alerts did not take a message; it is kept and sent later
     └── SetupError           the machine, the store or the configuration is unfit
         ├── LakeUnfit
@@ -124,6 +125,22 @@ class StoreCode(StrEnum):
     STORE_ERROR = "store_error"  # any other answer
 
 
+class LabelStudioCode(StrEnum):
+    """Why Label Studio did not do something. Printed beside the message; the values never change their meaning."""
+
+    UNREACHABLE = "label_studio_unreachable"  # no connection, no name, no TLS, or no answer to a question in time
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - unknown, expired, or not allowed to do this
+    NOT_FOUND = "label_studio_not_found"  # no such project or task, or no Label Studio
+    REQUEST_REFUSED = "request_refused"  # any other 4xx: nothing was done
+    SERVER_FAILED = "label_studio_failed"  # 5xx or 429 to a question, after all tries
+    OUTCOME_UNKNOWN = "outcome_unknown"  # something was sent, and nobody can say whether it was done
+    ANSWER_STRANGE = "answer_strange"  # an answer that Label Studio does not give
+    FILTER_BROKEN = "filter_broken"  # its filters do not find what is there: comparing would import everything again
+    PREDICTION_INVALID = "prediction_invalid"  # a pre-annotation that the project's configuration does not know
+    TASK_ANNOTATED = "task_annotated"  # a task with an annotator's work in it is never deleted
+    PROJECT_AMBIGUOUS = "project_ambiguous"  # several projects of one name
+
+
 class MediaAssetsError(Exception):
     """Root of every error this project raises on purpose."""
 
@@ -171,6 +188,21 @@ class ContractBroken(BatchError, ValueError):
 
 class ReconciliationBroken(BatchError, ValueError):
     """What entered a stage and what came out of it do not add up."""
+
+
+class LabelStudioFailed(MediaAssetsError):
+    """Label Studio did not do what it was asked, or may not have. `code` is stable.
+
+    `wait_seconds`: how long the server asked to be left alone.
+    """
+
+    def __init__(self, code: LabelStudioCode, message: str, wait_seconds: float = 0.0) -> None:
+        self.code = code
+        self.wait_seconds = wait_seconds
+        super().__init__(message[:1].upper() + message[1:])
+
+    def __reduce__(self) -> tuple[type[LabelStudioFailed], tuple[LabelStudioCode, str, float]]:
+        return type(self), (self.code, str(self), self.wait_seconds)
 
 
 class AlertUndelivered(MediaAssetsError):

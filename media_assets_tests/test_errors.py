@@ -13,6 +13,8 @@ from media_assets.errors import (
     ContractBroken,
     ErrorCode,
     ItemError,
+    LabelStudioCode,
+    LabelStudioFailed,
     LakeUnfit,
     MediaAssetsError,
     ModelCode,
@@ -49,6 +51,7 @@ TREE = {
     RivalRun: (BatchError,),
     ContractBroken: (BatchError, ValueError),
     ReconciliationBroken: (BatchError, ValueError),
+    LabelStudioFailed: (MediaAssetsError,),
     AlertUndelivered: (MediaAssetsError,),
     SetupError: (MediaAssetsError,),
     LakeUnfit: (SetupError, OSError),
@@ -97,7 +100,9 @@ def test_a_message_is_cut_at_500_characters() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in TREE if kind not in (ItemError, ModelUnfit)], ids=lambda kind: kind.__name__
+    "kind",
+    [kind for kind in TREE if kind not in (ItemError, LabelStudioFailed, ModelUnfit)],
+    ids=lambda kind: kind.__name__,
 )
 def test_an_error_survives_pickling(kind: type[MediaAssetsError]) -> None:
     again = pickle.loads(pickle.dumps(kind("what happened")))
@@ -107,6 +112,12 @@ def test_an_error_survives_pickling(kind: type[MediaAssetsError]) -> None:
 def test_a_model_that_is_unfit_says_its_code_and_survives_pickling() -> None:
     again = pickle.loads(pickle.dumps(ModelUnfit("expected cats", ModelCode.OUTPUT_MISMATCH)))
     assert (again.code, str(again)) == (ModelCode.OUTPUT_MISMATCH, "model_output_mismatch: expected cats")
+
+
+def test_an_error_of_label_studio_survives_pickling() -> None:
+    again = pickle.loads(pickle.dumps(LabelStudioFailed(LabelStudioCode.OUTCOME_UNKNOWN, "expected this", 3.0)))
+    assert (type(again), again.code, again.wait_seconds) == (LabelStudioFailed, LabelStudioCode.OUTCOME_UNKNOWN, 3.0)
+    assert str(again) == "Expected this"
 
 
 def test_an_item_error_survives_pickling() -> None:

@@ -14,6 +14,8 @@ from media_assets.defs import (
     images,
     inbox,
     ingest,
+    label_studio,
+    labels,
     predictions,
     retry_batches,
     retry_letters,
@@ -37,6 +39,8 @@ def _policy_of(settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
         group = "outcomes" if spec.key in _OF_ALL_STAGES else spec.key.path[0]
         spec = predictions.as_configured(spec, settings)
         spec = spec.replace_attributes(owners=[OWNER], group_name=group, kinds=spec.kinds or {"deltalake"})
+        if spec.key in labels.AUTOMATED and not settings.label_projects:
+            spec = spec.replace_attributes(automation_condition=None)  # off: no run
         return spec.replace_attributes(freshness_policy=policy) if spec.key in freshness.LIVE and policy else spec
 
     return lay
@@ -52,6 +56,11 @@ def build_defs(settings: Settings | None = None, resources: Mapping[str, object]
         predictions.predict_frames,
         tensors.measure_tensors,
         drift.batch_profiles,
+        labels.queue,
+        labels.answers,
+        labels.consensus,
+        label_studio.pushed,
+        label_studio.pulled,
     ]
     settings = settings or Settings.from_environment()
     return dg.Definitions(
@@ -64,6 +73,7 @@ def build_defs(settings: Settings | None = None, resources: Mapping[str, object]
             retry_letters.retry_dead_letters,
             alerts.alerts,
             freshness.source_freshness,
+            label_studio.exchange_labels,
         ],
         resources={
             "workbench": WorkbenchResource.of(settings),

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import dagster as dg
@@ -30,6 +30,7 @@ from media_assets.ingest.fetch.buckets import BucketRoot
 from media_assets.ingest.fetch.limits import FetchLimits
 from media_assets.ingest.fetch.redaction import shown
 from media_assets.ingest.inbox.place import inbox_place
+from media_assets.labeling.project_files import LabelProject, open_projects
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
@@ -42,10 +43,19 @@ from media_assets.ops.alerts.destinations import Destination, parse_destinations
 from media_assets.stages.models import InstalledModel, installed_models
 from media_assets.stages.workbench import FetchSettings, Progress, ReadOptions, Workbench, no_progress
 
+if TYPE_CHECKING:
+    from media_assets.labeling.label_studio.client import LabelStudio
+
 _MIB = 1024 * 1024
 _PROXY = "MEDIA_ASSETS_PROXY"
 _ALERT_URLS = "MEDIA_ASSETS_ALERT_URLS"
-_SECRETS = {"proxy": _PROXY, "alert_urls": _ALERT_URLS}
+_LABEL_STUDIO_TOKEN = "MEDIA_ASSETS_LABEL_STUDIO_TOKEN"  # noqa: S105 - the variable's name
+_SECRETS = {
+    "proxy": _PROXY,
+    "alert_urls": _ALERT_URLS,
+    "label_studio_token": _LABEL_STUDIO_TOKEN,
+    "label_studio_hint_secret": "MEDIA_ASSETS_LABEL_STUDIO_HINT_SECRET",
+}
 """Fields whose values stay in the environment: Dagster keeps and shows all others."""
 
 
@@ -100,6 +110,13 @@ class Settings:
     uploads_at_once: int = 64
     upload_expire_hours: int = 24
     expected_sources: str = ""
+    label_projects: str = ""
+    label_studio_url: str = ""
+    label_studio_token: str = field(default="", repr=False)
+    label_studio_root: str = ""
+    label_studio_presign: bool = False
+    label_studio_seconds: int = 300
+    label_studio_hint_secret: str = field(default="", repr=False)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -170,6 +187,14 @@ class Settings:
         if len({spec.name for spec in specs}) != len(specs) or not specs:
             raise SetupError("Expected at least one TensorSpec in MEDIA_ASSETS_TENSOR_SPECS, and no two alike.")
         return specs
+
+    def projects(self) -> tuple[LabelProject, ...]:
+        """The labelling projects that are on.
+
+        Raises:
+            SetupError: one of them cannot be opened, or two have one name.
+        """
+        return open_projects(self.label_projects)
 
     def expected(self) -> dict[str, timedelta]:
         """Source → how often it is expected to bring a batch.
@@ -268,6 +293,22 @@ class Settings:
         """
         return installed_models([Path(part) for part in self.models.split(os.pathsep) if part])
 
+    def label_studio(self) -> LabelStudio:
+        """A connection to the Label Studio that is configured; nothing is asked yet.
+
+        Raises:
+            SetupError: none is.
+            LabelStudioFailed: its address or token can be none.
+        """
+        if not self.label_studio_url or not self.label_studio_token:
+            raise SetupError(
+                "Expected the address of a Label Studio in MEDIA_ASSETS_LABEL_STUDIO_URL and a token in "
+                f"{_LABEL_STUDIO_TOKEN}; not both are set. docs/label-studio.md says how to begin."
+            )
+        from media_assets.labeling.label_studio.client import LabelStudio
+
+        return LabelStudio(self.label_studio_url, self.label_studio_token)
+
     def alert_destinations(self) -> list[Destination]:
         """Who is told when something goes wrong.
 
@@ -307,6 +348,7 @@ class Settings:
         self.location()
         self.specs()
         self.expected()
+        self.projects()
         self.fetch()
         self.engine()
         self.still_limits()
@@ -386,6 +428,13 @@ class WorkbenchResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     uploads_at_once: int = Settings.uploads_at_once
     upload_expire_hours: int = Settings.upload_expire_hours
     expected_sources: str = Settings.expected_sources
+    label_projects: str = Settings.label_projects
+    label_studio_url: str = Settings.label_studio_url
+    label_studio_token: str = ""
+    label_studio_root: str = Settings.label_studio_root
+    label_studio_presign: bool = Settings.label_studio_presign
+    label_studio_seconds: int = Settings.label_studio_seconds
+    label_studio_hint_secret: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> WorkbenchResource:

@@ -31,7 +31,7 @@ from media_assets.stages.models import InstalledModel
 from media_assets.stages.predictions import PredictOptions
 from media_assets.stages.stage import IMAGE_STAGES, KEYFRAMES, PREDICTIONS, STAGES, Stage, stage_named
 from media_assets.stages.workbench import Progress, ReadOptions, no_progress
-from media_assets.tables import ITEM_STATUS, TENSORS_HISTOGRAMS, TENSORS_STATISTICS
+from media_assets.tables import ITEM_STATUS, TENSORS_HISTOGRAMS, TENSORS_STATISTICS, TableContract
 from media_assets.tables.columns import Status
 
 
@@ -142,6 +142,15 @@ class Launcher:
     def stages(self) -> tuple[Stage, ...]:
         """The stages that are made without being named: where no model is configured nothing is asked of any."""
         return STAGES if self.settings.models else IMAGE_STAGES
+
+    def label(self, batch_ids: Sequence[str], contract: TableContract) -> list[RunResult]:
+        """Materialize `labels/queue` or `labels/consensus` of batches, one run each.
+
+        Raises:
+            SetupError: a batch is not a registered partition.
+        """
+        keys = [key for group in self._grouped(batch_ids) for key in group]
+        return [self._execute((key,), [asset_key(contract)], {}, {"partition_key": key}) for key in keys]
 
     def measure_statistics(self) -> RunResult:
         """Materialize `tensors/histograms` of new batches, and `tensors/statistics` over all that are done."""

@@ -145,6 +145,43 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             unset="none",
         ),
     ),
+    "What people are asked ([labels](labels.md))": (
+        Setting(
+            "LABEL_PROJECTS",
+            "label_projects",
+            "Labelling projects that are on, separated by commas: names of those that come along, such as "
+            "`real-or-fake`, or paths of TOML files",
+            unset="none: nothing is queued",
+        ),
+    ),
+    "Where people answer ([Label Studio](label-studio.md))": (
+        Setting("LABEL_STUDIO_URL", "label_studio_url", "Address of a Label Studio", unset="none: no exchange"),
+        Setting(
+            "LABEL_STUDIO_TOKEN",
+            "label_studio_token",
+            "A personal access token there, or a legacy token; a secret, which nothing keeps or shows",
+            unset="none",
+        ),
+        Setting(
+            "LABEL_STUDIO_ROOT",
+            "label_studio_root",
+            "Of a lake in a folder: the server's `LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT`, above the lake's `blobs`",
+            unset="the lake's folder",
+        ),
+        Setting(
+            "LABEL_STUDIO_PRESIGN",
+            "label_studio_presign",
+            "Of a lake in a bucket: browsers fetch from the bucket itself; else the server hands the bytes through",
+            is_flag=True,
+        ),
+        Setting("LABEL_STUDIO_SECONDS", "label_studio_seconds", "Time between two exchanges", 15, 86_400),
+        Setting(
+            "LABEL_STUDIO_HINT_SECRET",
+            "label_studio_hint_secret",
+            "What webhooks have to know to hint at changes ([hints](label-studio.md#webhooks)); a secret",
+            unset="no hints are taken",
+        ),
+    ),
     "The network": (
         Setting(
             "ALLOWED_NETWORKS",

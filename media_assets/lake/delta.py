@@ -44,6 +44,14 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class Rewritten:
+    """Batches of a table, and all rows that they are to have."""
+
+    batch_ids: Sequence[str]
+    rows: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class Lake:
     """Every table of one lake."""
 
@@ -177,22 +185,41 @@ class Lake:
             if app_id is not None:
                 turn = (table.transaction_version(app_id) or 0) + 1
                 transactions = [Transaction(app_id, turn)]
-            write_deltalake(
-                table,
-                frame,
-                mode="overwrite",
-                predicate=predicate,
-                schema_mode="merge",
-                commit_properties=CommitProperties(
-                    custom_metadata=provenance.commit_metadata(commit_id),
-                    max_commit_retries=_N_COMMIT_RETRIES,
-                    app_transactions=transactions,
-                ),
-                writer_properties=writer_properties or WriterProperties(compression="ZSTD", compression_level=1),
-            )
+            properties = _commit_properties(provenance, commit_id, transactions)
+            _replace(table, frame, predicate, properties, writer_properties)
 
         self.commit(contract, write)
         return turn
+
+    def rewrite(
+        self, contract: TableContract, change: Callable[[pl.LazyFrame], Rewritten | None], provenance: Provenance
+    ) -> bool:
+        """Read, change and write back as one step: no two rewrites of a table ever start from the same version of it.
+
+        `change` is given the table's rows and returns all rows of the batches that it changes, or None: nothing is to
+        be done. It is called again, on the rows as they are then, when another writer was faster, so that no rewrite is
+        lost; it must depend on these rows alone. Returned is whether something was written.
+
+        Raises:
+            ContractBroken: the rows do not hold the table's contract, or lie outside of them; nothing is written.
+            CommitFailedError: another writer won every one of twelve rounds.
+        """
+        is_written = False
+
+        def write(table: DeltaTable, commit_id: str) -> None:
+            nonlocal is_written
+            rewritten = change(self.scan(contract, version=table.version()))
+            is_written = rewritten is not None and bool(rewritten.batch_ids)
+            if rewritten is None or not is_written:
+                return
+            where = {"batch_id": rewritten.batch_ids}
+            contract.require(rewritten.rows)
+            _require_inside(contract, rewritten.rows, where)
+            turns = [Transaction(contract.path, (table.transaction_version(contract.path) or 0) + 1)]
+            _replace(table, rewritten.rows, _predicate(where), _commit_properties(provenance, commit_id, turns), None)
+
+        self.commit(contract, write)
+        return is_written
 
     def turn(self, contract: TableContract, batch_id: str) -> int:
         """How often a batch of a table was replaced; 0 before the first time. A Delta transaction counts it."""
@@ -227,6 +254,34 @@ class Lake:
             return False
         history: list[dict[str, Any]] = table.history(limit=200)
         return any(entry.get("media_assets/commit_id") == commit_id for entry in history)
+
+
+def _commit_properties(
+    provenance: Provenance, commit_id: str, transactions: list[Transaction] | None
+) -> CommitProperties:
+    return CommitProperties(
+        custom_metadata=provenance.commit_metadata(commit_id),
+        max_commit_retries=_N_COMMIT_RETRIES,
+        app_transactions=transactions,
+    )
+
+
+def _replace(
+    table: DeltaTable,
+    frame: pl.DataFrame,
+    predicate: str | None,
+    properties: CommitProperties,
+    writer_properties: WriterProperties | None,
+) -> None:
+    write_deltalake(
+        table,
+        frame,
+        mode="overwrite",
+        predicate=predicate,
+        schema_mode="merge",
+        commit_properties=properties,
+        writer_properties=writer_properties or WriterProperties(compression="ZSTD", compression_level=1),
+    )
 
 
 def turn_id(contract: TableContract, batch_id: str) -> str:

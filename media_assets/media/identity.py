@@ -67,3 +67,8 @@ def frame_id(media_id: str, pts_ns: int = 0, turned_degrees: int = 0) -> str:
     """
     text = f"frame/1:{media_id}:{pts_ns}:{turned_degrees}"
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
+
+
+def label_task_key(project: str, subject_id: str, round_number: int) -> str:
+    """Name of one question to annotators: about one frame or video, in one project and (1-based) round."""
+    return f"{project}/{subject_id}@r{round_number}"

@@ -6,6 +6,7 @@ Not here: reading or writing a table (`lake/`).
 from media_assets.tables.contract import TableContract, Violation
 from media_assets.tables.frames import FRAMES_IMAGES, FRAMES_KEYFRAMES
 from media_assets.tables.ingest import FAILURES, ITEM_STATUS, MANIFEST
+from media_assets.tables.labels import LABELS_ANNOTATIONS, LABELS_CONSENSUS, LABELS_QUEUE
 from media_assets.tables.ops import BATCH_PROFILES
 from media_assets.tables.predictions import PREDICTIONS_FRAMES
 from media_assets.tables.raw import RAW_MEDIA
@@ -23,6 +24,9 @@ ALL_TABLES: tuple[TableContract, ...] = (
     PREDICTIONS_FRAMES,
     FAILURES,
     BATCH_PROFILES,
+    LABELS_QUEUE,
+    LABELS_ANNOTATIONS,
+    LABELS_CONSENSUS,
 )
 """Every table of the graph, in the order of the data's path."""
 
@@ -33,6 +37,9 @@ __all__ = [
     "FRAMES_IMAGES",
     "FRAMES_KEYFRAMES",
     "ITEM_STATUS",
+    "LABELS_ANNOTATIONS",
+    "LABELS_CONSENSUS",
+    "LABELS_QUEUE",
     "MANIFEST",
     "PREDICTIONS_FRAMES",
     "RAW_MEDIA",

@@ -24,7 +24,19 @@ from benchmarks.machine import machine
 from media_assets_tests.chaos.result import Options, Result, say
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-DRILLS = ("download", "kills", "storage", "rivals", "disk-full", "clock", "damaged-log", "hostile", "fuzz", "arrivals")
+DRILLS = (
+    "download",
+    "kills",
+    "storage",
+    "rivals",
+    "disk-full",
+    "clock",
+    "damaged-log",
+    "hostile",
+    "fuzz",
+    "arrivals",
+    "labels",
+)
 
 
 def main() -> int:

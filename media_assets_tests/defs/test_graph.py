@@ -43,6 +43,11 @@ SPECS = {
         None,
         False,
     ),
+    "labels/queue": (("frames/images", "frames/keyframes"), "labels", True, {"deltalake"}, "1", False),
+    "labels/pushed": (("labels/queue",), "labels", False, {"labelstudio"}, "1", False),
+    "labels/pulled": (("labels/pushed",), "labels", False, {"labelstudio"}, "1", False),
+    "labels/annotations": (("labels/pulled", "labels/queue"), "labels", True, {"deltalake"}, None, False),
+    "labels/consensus": (("labels/annotations",), "labels", True, {"deltalake"}, "1", False),
     "ingest/failures": (("ingest/item_status",), "outcomes", True, {"deltalake"}, None, False),
 }
 
@@ -224,6 +229,7 @@ def test_every_sensor_is_on_by_default() -> None:
         "retry_dead_letters",
         "alerts",
         "source_freshness",
+        "label_studio",
     }
     assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}  # type: ignore[union-attr]
 

@@ -32,7 +32,13 @@ def test_every_field_has_a_variable_and_reaches_a_run(monkeypatch: pytest.Monkey
     assert sorted(named) == sorted(field.name for field in fields(Settings))
     odd = {each.variable: "7" if each.at_least is not None else "x" for each in EVERY_SETTING}
     odd |= {f"{PREFIX}WORKER_MEMORY_MIB": "700", f"{PREFIX}S3_PATH_STYLE": "true"}
-    for secret in ("PROXY", "ALERT_URLS"):  # a run reads them there: Dagster keeps what it is given otherwise
+    odd |= {f"{PREFIX}LABEL_STUDIO_PRESIGN": "true", f"{PREFIX}LABEL_STUDIO_SECONDS": "70"}
+    for secret in (
+        "PROXY",
+        "ALERT_URLS",
+        "LABEL_STUDIO_TOKEN",
+        "LABEL_STUDIO_HINT_SECRET",
+    ):  # a run reads them there: Dagster keeps what it is given otherwise
         monkeypatch.setenv(f"{PREFIX}{secret}", odd[f"{PREFIX}{secret}"])
     got = Settings.from_environment(odd)
     assert all(getattr(got, field.name) != field.default for field in fields(Settings))

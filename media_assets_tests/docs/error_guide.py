@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from media_assets.errors import ErrorCode, ModelCode, StoreCode
+from media_assets.errors import ErrorCode, LabelStudioCode, ModelCode, StoreCode
 
 
 @dataclass(frozen=True)
@@ -227,5 +227,56 @@ STORE_CODES: dict[StoreCode, Advice] = {
     ),
     StoreCode.STORE_ERROR: Advice(
         "Any other answer, 5xx after every retry among them.", "Look at the store's log, then run the same again."
+    ),
+}
+
+_AGAIN = "Run the same again: it looks at what is there before it sends anything."
+
+LABEL_STUDIO_CODES: dict[LabelStudioCode, Advice] = {
+    LabelStudioCode.UNREACHABLE: Advice(
+        "No connection, no such name, no TLS, or no answer to a question in time.",
+        f"Check `MEDIA_ASSETS_LABEL_STUDIO_URL`, the network, a proxy, the certificate. {_AGAIN}",
+    ),
+    LabelStudioCode.TOKEN_REFUSED: Advice(
+        "The token is unknown or has expired, is a legacy token where the organization allows none, or its owner may "
+        "not do this.",
+        "Make a personal access token in Account & Settings, and set `MEDIA_ASSETS_LABEL_STUDIO_TOKEN`.",
+    ),
+    LabelStudioCode.NOT_FOUND: Advice(
+        "There is no such project or task, or something else than Label Studio at this address.",
+        "Check the address, a path before it too; a project that was deleted is made again by the next push.",
+    ),
+    LabelStudioCode.REQUEST_REFUSED: Advice(
+        "Label Studio answered with another 4xx: nothing was done. In a push it is told beside the task; the others "
+        "go on.",
+        "The message has the server's reason: mostly data that the project's configuration asks for.",
+    ),
+    LabelStudioCode.SERVER_FAILED: Advice(
+        "5xx or 429 to a question, after all tries.", f"See the server's log. {_AGAIN}"
+    ),
+    LabelStudioCode.OUTCOME_UNKNOWN: Advice(
+        "Something was sent and not answered, several times, and each time the server did not have it afterwards.",
+        f"See whether the server does anything at all. {_AGAIN}",
+    ),
+    LabelStudioCode.ANSWER_STRANGE: Advice(
+        "An answer that Label Studio does not give.",
+        "Check the address: a login page or another service may be in between.",
+    ),
+    LabelStudioCode.FILTER_BROKEN: Advice(
+        "Label Studio's filters do not find what is there, or find what was not asked for. Nothing was sent: comparing "
+        "with such answers would import every task again.",
+        "Use the version that [label-studio.md](label-studio.md) names; look for a proxy that drops query parameters.",
+    ),
+    LabelStudioCode.PREDICTION_INVALID: Advice(
+        "A pre-annotation has a label or control that the project's configuration does not have. Its task is not "
+        "pushed; the others are.",
+        "Correct the configuration or the map from the model's labels to it, then push again.",
+    ),
+    LabelStudioCode.TASK_ANNOTATED: Advice(
+        "A task was to be withdrawn that somebody has answered, skipped or begun. It is kept, with everything in it.",
+        "Pull; let people finish it, or take their answers back in Label Studio by hand.",
+    ),
+    LabelStudioCode.PROJECT_AMBIGUOUS: Advice(
+        "Several projects have the title that is looked for.", "Rename or delete all but one."
     ),
 }

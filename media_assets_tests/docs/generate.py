@@ -24,7 +24,7 @@ from media_assets.defs.resources import Settings
 from media_assets.defs.settings import SETTINGS, Setting
 from media_assets.errors import ErrorCode
 from media_assets.tables import ALL_TABLES, TableContract
-from media_assets_tests.docs.error_guide import MODEL_CODES, SECTIONS, STORE_CODES
+from media_assets_tests.docs.error_guide import LABEL_STUDIO_CODES, MODEL_CODES, SECTIONS, STORE_CODES
 from media_assets_tests.mutants.mutation import Mutation, mutations
 from media_assets_tests.supply import record
 from media_assets_tests.supply.page import dependencies_page
@@ -86,6 +86,16 @@ def errors_page() -> str:
         "| code | meaning | what to do |",
         _rule_off(3),
         *(f"| `{code.value}` | {advice.meaning} | {advice.what_to_do} |" for code, advice in STORE_CODES.items()),
+        "",
+        "## Label Studio\n",
+        "`media-assets labels` ends with one of these, in its message and, with `--json`, as `error.code`; those about",
+        "single tasks stand beside the task. What was done before stays done.\n",
+        "| code | meaning | what to do |",
+        _rule_off(3),
+        *(
+            f"| `{code.value}` | {advice.meaning} | {advice.what_to_do} |"
+            for code, advice in LABEL_STUDIO_CODES.items()
+        ),
         "",
     ]
     return "\n".join(lines)

@@ -14,7 +14,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_NOT_OURS = {".git", ".venv", "build", "dist", "lake", "dagster_home", "demo", "node_modules", "__pycache__"}
+_NOT_OURS = {
+    ".git",
+    ".venv",
+    ".label-studio",
+    "build",
+    "dist",
+    "lake",
+    "dagster_home",
+    "demo",
+    "node_modules",
+    "__pycache__",
+}
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\S*)[^\n]*\n(?P<body>.*?)^(?P=indent)```", re.M | re.S)
 _LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
 _HTML_LINK = re.compile(r"<(?:img|source|a)\b[^>]*?\b(?:src|srcset|href)=\"([^\"]+)\"")

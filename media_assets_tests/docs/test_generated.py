@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from media_assets.errors import ErrorCode, ModelCode, StoreCode
+from media_assets.errors import ErrorCode, LabelStudioCode, ModelCode, StoreCode
 from media_assets.tables import ALL_TABLES
 from media_assets_tests.docs import generate
-from media_assets_tests.docs.error_guide import MODEL_CODES, SECTIONS, STORE_CODES
+from media_assets_tests.docs.error_guide import LABEL_STUDIO_CODES, MODEL_CODES, SECTIONS, STORE_CODES
 
 
 def test_pages_are_current() -> None:
@@ -15,15 +17,17 @@ def test_pages_are_current() -> None:
 
 
 def test_every_error_code_has_exactly_one_row() -> None:
-    items, _, rest = generate.errors_page().partition("\n## A model that cannot be used\n")
-    models, _, store = rest.partition("\n## The object store\n")
-    for part, codes in zip((items, models, store), (ErrorCode, ModelCode, StoreCode), strict=True):
+    parts = re.split("\n## (A model that cannot be used|The object store|Label Studio)\n", generate.errors_page())
+    kinds = {"A model that cannot be used": ModelCode, "The object store": StoreCode, "Label Studio": LabelStudioCode}
+    assert set(parts[1::2]) == set(kinds)
+    pages = [(parts[0], ErrorCode), *((page, kinds[name]) for name, page in zip(parts[1::2], parts[2::2], strict=True))]
+    for part, codes in pages:
         got = [line.split("`")[1] for line in part.splitlines() if line.startswith("| `")]
         assert sorted(got) == sorted(code.value for code in codes), "describe it in error_guide.py"
 
 
 def test_every_error_code_says_what_happened_and_what_to_do() -> None:
-    for rows in (*SECTIONS.values(), MODEL_CODES, STORE_CODES):
+    for rows in (*SECTIONS.values(), MODEL_CODES, STORE_CODES, LABEL_STUDIO_CODES):
         for code, advice in rows.items():
             assert len(advice.meaning.split()) >= 4, code
             assert len(advice.what_to_do.split()) >= 4, code

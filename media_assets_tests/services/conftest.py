@@ -1,4 +1,4 @@
-"""One lake, one `dagster dev` over it, one browser and one store for all tests; each starts when first asked for."""
+"""One lake with `dagster dev` over it, one browser, store and Label Studio for all; started when first asked for."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from media_assets_tests.ops.alerts.webhook import Webhook
 from media_assets_tests.services.availability import Unavailable, give_up
 from media_assets_tests.services.browser import Visitor, running_chromium
 from media_assets_tests.services.dagster_dev import DagsterDev, running_dagster_dev
+from media_assets_tests.services.label_studio import LabelStudioServer, running_label_studio
 from media_assets_tests.services.seaweedfs import SeaweedFS, running_seaweedfs
 from media_assets_tests.services.workplace import Workplace, open_workplace
 
@@ -78,5 +79,15 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     try:
         with running_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as store:
             yield store
+    except Unavailable as reason:
+        give_up(reason)
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
+    """A Label Studio without projects of ours."""
+    try:
+        with running_label_studio(tmp_path_factory.mktemp("label-studio")) as server:
+            yield server
     except Unavailable as reason:
         give_up(reason)

@@ -21,6 +21,10 @@ _KEYS = [
     *_each("item_key", "", "k" * 4097, None),
 ]
 
+_NO_PROJECTS = ("", "Upper", "-dash", "a/b", "a@r1", "p" * 64, None)
+_NO_SUBJECTS = ("f" * 31, "f" * 33, "f" * 63, "f" * 65, "F" * 32, None)
+_NO_TASK_KEYS = ("", "f" * 32, f"p/{'f' * 32}", f"p/{'f' * 32}@r0", f"P/{'f' * 32}@r1", f"p/{'f' * 31}@r1", None)
+
 OFFENCES: dict[str, list[Offence]] = {
     "ingest.manifest": [
         *_KEYS,
@@ -161,5 +165,54 @@ OFFENCES: dict[str, list[Offence]] = {
         *_each("longer_sides", None),
         *_each("aspects", None),
         *_each("brightness", None),
+    ],
+    "labels.queue": [
+        *_each("task_key", *_NO_TASK_KEYS),
+        *_KEYS,
+        *_each("project", *_NO_PROJECTS),
+        *_each("subject", "image", None),
+        *_each("subject_id", *_NO_SUBJECTS),
+        *_each("media_id", "a" * 65, None),
+        *_each("blob", "b" * 63, None),
+        *_each("media_type", "png", "audio/ogg", None),
+        *_each("round", 0, None),
+        *_each("state", "done", None),
+        *_each("priority", -0.1, 1.1, None),
+        *_each("annotators", 0, None),
+        *_each("is_gold", None),
+        *_each("reason", "", "r" * 201, None),
+        *_each("queued_at", None),
+        *_each("state_at", None),
+        *_each("ls_project_id", 0),
+        *_each("ls_task_id", 0),
+    ],
+    "labels.annotations": [
+        *_each("annotation_id", "", "a" * 201, None),
+        *_each("version", "c" * 63, None),
+        *_each("task_key", *_NO_TASK_KEYS),
+        *_KEYS[: -len(_each("item_key", 1, 2, 3))],
+        *_each("project", *_NO_PROJECTS),
+        *_each("round", 0, None),
+        *_each("annotator", "", None),
+        *_each("value", "", "1", None),
+        *_each("is_deleted", None),
+        *_each("is_gold", None),
+        *_each("lead_time_seconds", -1.0),
+        *_each("created_at", None),
+        *_each("updated_at", None),
+        *_each("seen_at", None),
+    ],
+    "labels.consensus": [
+        *_KEYS[: -len(_each("item_key", 1, 2, 3))],
+        *_each("project", *_NO_PROJECTS),
+        *_each("subject_id", *_NO_SUBJECTS),
+        *_each("task_key", *_NO_TASK_KEYS),
+        *_each("round", 0, None),
+        *_each("n_annotators", 0, None),
+        *_each("agreement", -0.1, 1.1, None),
+        *_each("method", "coin", None),
+        *_each("is_tie", None),
+        *_each("value", "", "1"),
+        *_each("settled_at", None),
     ],
 }

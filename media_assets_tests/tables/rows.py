@@ -16,6 +16,9 @@ from media_assets.tables import (
     FRAMES_IMAGES,
     FRAMES_KEYFRAMES,
     ITEM_STATUS,
+    LABELS_ANNOTATIONS,
+    LABELS_CONSENSUS,
+    LABELS_QUEUE,
     MANIFEST,
     PREDICTIONS_FRAMES,
     RAW_MEDIA,
@@ -229,6 +232,59 @@ VALID: dict[TableContract, Row] = {
         "aspects": [0] * 17 + [2],
         "brightness": [0] * 31 + [2],
     },
+    LABELS_QUEUE: {
+        "task_key": f"real-or-fake/{'f' * 32}@r1",
+        "batch_id": BATCH,
+        "project": "real-or-fake",
+        "subject": "frame",
+        "subject_id": "f" * 32,
+        "item_key": "1.jpg",
+        "media_id": sha(),
+        "blob": sha("b"),
+        "media_type": "image/png",
+        "round": 1,
+        "state": "pushed",
+        "priority": 0.5,
+        "annotators": 2,
+        "is_gold": False,
+        "reason": "priority",
+        "queued_at": NOON,
+        "state_at": NOON,
+        "ls_project_id": 1,
+        "ls_task_id": 7,
+        "pushed_at": NOON,
+    },
+    LABELS_ANNOTATIONS: {
+        "annotation_id": "1b4e28ba-2fa1-11d2-883f-0016d3cca427",
+        "version": sha("c"),
+        "task_key": f"real-or-fake/{'f' * 32}@r1",
+        "batch_id": BATCH,
+        "project": "real-or-fake",
+        "round": 1,
+        "annotator": "ls:7",
+        "value": "[]",
+        "label": "fake",
+        "is_deleted": False,
+        "is_gold": False,
+        "lead_time_seconds": 3.5,
+        "created_at": NOON,
+        "updated_at": NOON,
+        "seen_at": NOON,
+    },
+    LABELS_CONSENSUS: {
+        "batch_id": BATCH,
+        "project": "real-or-fake",
+        "subject_id": "f" * 32,
+        "task_key": f"real-or-fake/{'f' * 32}@r1",
+        "round": 1,
+        "n_annotators": 3,
+        "agreement": 1.0,
+        "method": "majority",
+        "is_tie": False,
+        "value": '["fake"]',
+        "label": "fake",
+        "settled_at": NOON,
+    },
 }
 """One row of every table, with a value in nearly every column."""
 
@@ -248,6 +304,9 @@ def numbered(contract: TableContract, n_rows: int, **changes: Any) -> list[Row]:
         TENSORS_IMAGES: ("frame_id", lambda i: f"{i:032x}"),
         PREDICTIONS_FRAMES: ("frame_id", lambda i: f"{i:032x}"),
         BATCH_PROFILES: ("batch_id", lambda i: f"test.{i:04d}"),
+        LABELS_QUEUE: ("task_key", lambda i: f"real-or-fake/{i:032x}@r1"),
+        LABELS_ANNOTATIONS: ("annotation_id", lambda i: f"ls:1:{i}"),
+        LABELS_CONSENSUS: ("subject_id", lambda i: f"{i:032x}"),
     }.get(contract, ("item_key", lambda i: f"{i}.jpg"))
     return [valid(contract, **{name: make(number)}, **changes) for number in range(n_rows)]
 
@@ -327,6 +386,27 @@ _RULED: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("n_items", "n_failed", "n_duplicates"), _COUNT),
 }
 
+_OF_LABELS: dict[str, st.SearchStrategy[Any]] = {
+    "task_key": st.builds("{}/{}@r{}".format, st.sampled_from(["a", "real-or-fake"]), _HEX32 | _HEX64, _SIZE),
+    "project": st.sampled_from(["a", "real-or-fake", "0_-" * 21]),
+    "subject": st.sampled_from(["frame", "video"]),
+    "subject_id": _HEX32 | _HEX64,
+    "media_type": st.sampled_from(["image/png", "video/mp4"]),
+    "round": _SIZE,
+    "state": st.sampled_from(["queued", "withdrawn"]),
+    "priority": st.floats(0, 1),
+    "agreement": st.floats(0, 1),
+    "annotators": _SIZE,
+    "n_annotators": _SIZE,
+    "method": st.sampled_from(["gold", "majority"]),
+    "ls_project_id": _SIZE,
+    "ls_task_id": _SIZE,
+    "annotation_id": _TEXT.filter(bool),
+    "annotator": _TEXT.filter(bool),
+    "lead_time_seconds": st.floats(0, allow_nan=False),
+    "value": st.sampled_from(["[]", '["é"]']),
+}
+
 _RULED_IN: dict[TableContract, dict[str, st.SearchStrategy[Any]]] = {
     FRAMES_KEYFRAMES: {
         "reason": st.just("every"),
@@ -342,6 +422,9 @@ _RULED_IN: dict[TableContract, dict[str, st.SearchStrategy[Any]]] = {
         "score": st.floats(0, 1),
         "uncertainty": st.floats(0, 1),
     },
+    LABELS_QUEUE: {**_OF_LABELS, "reason": _TEXT.filter(bool)},
+    LABELS_ANNOTATIONS: _OF_LABELS | {"version": _HEX64},
+    LABELS_CONSENSUS: _OF_LABELS,
 }
 """What a table rules otherwise than the others that have such a column."""
 

@@ -1,0 +1,1 @@
+"""Label Studio over its HTTP API: tasks pushed once, annotations pulled, tasks opened again. No lake, no Dagster."""

@@ -1,0 +1,226 @@
+"""Asking a project for its tasks: by key, by id, by change; page after page, each beginning after the last id seen.
+
+Numbered pages shift when tasks come, go or change while one reads; "the next after this id" does not. Label Studio
+answers a filter that it does not know with nothing or with everything, so every answer is held against what was asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from media_assets.errors import LabelStudioCode, LabelStudioFailed
+from media_assets.labeling.label_studio.client import LabelStudio
+from media_assets.labeling.label_studio.values import TASK_KEY
+
+Clause = dict[str, Any]
+PAGE_SIZE = 500
+_QUERY_CHARACTERS = 2500
+"""Of a query before it is escaped: web servers refuse request lines from 4,094 bytes on."""
+_LIGHT = "id,data,overlap,is_labeled,updated_at,total_annotations,cancelled_annotations"
+_N_TRIED = 100
+_BEGINNING = datetime(1971, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One task in a listing. `n_answers` counts annotations, skipped ones among them."""
+
+    task_id: int
+    task_key: str | None
+    n_answers: int
+    annotators: int
+    is_labeled: bool
+    updated_at: datetime
+
+
+def id_above(task_id: int) -> Clause:
+    """Tasks with a greater id."""
+    return {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": task_id}
+
+
+def id_among(task_ids: Sequence[int]) -> Clause:
+    """Tasks with one of these ids."""
+    return {"filter": "filter:tasks:id", "operator": "in_list", "type": "Number", "value": list(task_ids)}
+
+
+def key_among(keys: Sequence[str]) -> Clause:
+    """Tasks with one of these keys."""
+    return {"filter": f"filter:tasks:data.{TASK_KEY}", "operator": "in_list", "type": "String", "value": list(keys)}
+
+
+def updated_after(moment: datetime) -> Clause:
+    """Tasks that changed later, or whose annotations came, changed or went later."""
+    value = f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"  # the one form that it reads
+    return {"filter": "filter:tasks:updated_at", "operator": "greater", "type": "Datetime", "value": value}
+
+
+def without_answers() -> list[Clause]:
+    """Tasks that nobody has annotated or skipped."""
+    return [
+        {"filter": f"filter:tasks:{name}", "operator": "equal", "type": "Number", "value": 0}
+        for name in ("total_annotations", "cancelled_annotations")
+    ]
+
+
+def walk(client: LabelStudio, project: int, clauses: Sequence[Clause] = ()) -> Iterator[list[Listed]]:
+    """Pages of the tasks that fulfil every clause, by growing id.
+
+    Raises:
+        LabelStudioFailed: no answer, or one that does not follow the filter.
+    """
+    for page, _ in walk_told(client, project, clauses):
+        yield page
+
+
+def walk_told(client: LabelStudio, project: int, clauses: Sequence[Clause] = ()) -> Iterator[tuple[list[Listed], int]]:
+    """The same, each page with the number of tasks from its beginning on."""
+    last = 0
+    while True:
+        params = _params(project, [*clauses, id_above(last)], PAGE_SIZE) | {"include": _LIGHT}
+        body = client.read("/api/tasks", params)
+        page = [_listed(row) for row in _rows(body)]
+        ids = [task.task_id for task in page]
+        if any(after <= before for before, after in zip([last, *ids], ids, strict=False)):
+            raise _broken(f"tasks after id {last} by growing id", f"the ids {ids[:5]}")
+        if page:
+            yield page, int(body.get("total", len(page)))
+            last = ids[-1]
+        if len(page) < PAGE_SIZE:
+            return
+
+
+def ask(client: LabelStudio, project: int, keys: Iterable[str]) -> Iterator[Listed]:
+    """Every task with one of these keys, in short questions.
+
+    Raises:
+        LabelStudioFailed: no answer, or tasks that were not asked for.
+    """
+    for some in short_runs(keys):
+        asked = set(some)
+        for page in walk(client, project, [key_among(some)]):
+            for task in page:
+                if task.task_key not in asked:
+                    raise _broken(f"tasks whose {TASK_KEY} is one of {len(some)}", f"one whose is {task.task_key!r}")
+                yield task
+
+
+def details(client: LabelStudio, project: int, task_ids: Iterable[int]) -> Iterator[dict[str, Any]]:
+    """Tasks as the server has them, with annotations, drafts and predictions; those that are gone are left out.
+
+    Raises:
+        LabelStudioFailed: no answer, or tasks that were not asked for.
+    """
+    for some in short_runs(task_ids, at_most=50):
+        params = _params(project, [id_among(some)], len(some)) | {"fields": "all"}
+        rows = _rows(client.read("/api/tasks", params))
+        if strange := {row["id"] for row in rows} - set(some):
+            raise _broken(f"tasks with one of {len(some)} ids", f"others, such as {min(strange)}")
+        yield from rows
+
+
+def can_ask(client: LabelStudio, project: int) -> bool:
+    """Try the filters on what is there; False where nothing has our key among the first tasks, so that none was tried.
+
+    Raises:
+        LabelStudioFailed: a filter does not find what is there, or finds what is not: this version of Label Studio, or
+            something before it, cannot be compared with, and pushing would import everything again.
+    """
+    first = next(walk(client, project), [])[:_N_TRIED]
+    known = next((task for task in first if task.task_key is not None), None)
+    if first and (above := next(walk(client, project, [id_above(first[-1].task_id - 1)]), []))[:1] != first[-1:]:
+        raise _broken(f"the task {first[-1].task_id} as the next after its own id", f"{above[:1]}")
+    if known is None or known.task_key is None:
+        return False
+    nobody = f"{known.task_key}\N{LATIN SMALL LETTER SHARP S}, which nobody has"
+    found = {task.task_id for task in ask(client, project, [known.task_key, nobody])}
+    if known.task_id not in found:
+        raise _broken(f"the task {known.task_id} by its {TASK_KEY}", f"the tasks {sorted(found)[:5]}")
+    if unheard := list(ask(client, project, [nobody])):
+        raise _broken("no task for a key that nobody has", f"{len(unheard)}")
+    return True
+
+
+def require_changed(page: Sequence[Listed], bound: datetime | None) -> None:
+    """See that tasks changed after a moment, as was asked for.
+
+    Raises:
+        LabelStudioFailed: one did not.
+    """
+    if bound is not None and (old := [task for task in page if task.updated_at <= bound]):
+        raise _broken(f"tasks that changed after {bound:%Y-%m-%d %H:%M:%S.%f}", f"{len(old)} that did not")
+
+
+def require_times(client: LabelStudio, project: int) -> None:
+    """See that a question for changes finds what is there: an answer without changes is then to be believed.
+
+    Raises:
+        LabelStudioFailed: it finds less than everything since the beginning of time.
+    """
+    params = [_params(project, clauses, 1) | {"include": "id"} for clauses in ([], [updated_after(_BEGINNING)])]
+    n_all, n_found = (client.read("/api/tasks", each).get("total") for each in params)
+    if not isinstance(n_found, int) or n_found < n_all:
+        raise _broken(f"{n_all} tasks that changed since {_BEGINNING:%Y}", f"{n_found}")
+
+
+def short_runs(values: Iterable[Any], at_most: int = 1000) -> Iterator[list[Any]]:
+    """Values in runs that fit into the address of a question."""
+    run: list[Any] = []
+    n_characters = 0
+    for value in values:
+        length = len(json.dumps(value)) + 2
+        if run and (n_characters + length > _QUERY_CHARACTERS or len(run) == at_most):
+            yield run
+            run, n_characters = [], 0
+        run.append(value)
+        n_characters += length
+    if run:
+        yield run
+
+
+def moment(text: str) -> datetime:
+    """A time as the server writes it."""
+    return datetime.fromisoformat(text)
+
+
+def _params(project: int, clauses: Sequence[Clause], page_size: int) -> dict[str, Any]:
+    query = {"filters": {"conjunction": "and", "items": list(clauses)}, "ordering": ["tasks:id"]}
+    return {
+        "project": project,
+        "page_size": page_size,
+        "page": 1,
+        "resolve_uri": "false",
+        "query": json.dumps(query, ensure_ascii=False, separators=(",", ":")),
+    }
+
+
+def _rows(body: Any) -> list[dict[str, Any]]:
+    rows = body.get("tasks") if isinstance(body, dict) else None
+    if not isinstance(rows, list):
+        raise LabelStudioFailed(
+            LabelStudioCode.ANSWER_STRANGE, f"expected a list of tasks, got {str(body)[:100]!r}. Is it a Label Studio?"
+        )
+    return rows
+
+
+def _listed(row: dict[str, Any]) -> Listed:
+    key = row["data"].get(TASK_KEY)
+    return Listed(
+        row["id"],
+        key if isinstance(key, str) else None,
+        (row.get("total_annotations") or 0) + (row.get("cancelled_annotations") or 0),
+        row.get("overlap") or 1,
+        bool(row.get("is_labeled")),
+        moment(row["updated_at"]),
+    )
+
+
+def _broken(wanted: str, got: str) -> LabelStudioFailed:
+    return LabelStudioFailed(
+        LabelStudioCode.FILTER_BROKEN,
+        f"expected Label Studio to list {wanted}, got {got}. Nothing was sent: with a filter that does not work every "
+        f"task would be imported again. This project is tested with the version in docs/label-studio.md.",
+    )

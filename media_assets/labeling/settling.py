@@ -1,0 +1,183 @@
+"""From answers to labels: the consensus of a batch, and what becomes of its tasks. Lake in, lake out.
+
+What is computed follows from the answers and the queue alone, so that it is the same however often it is run; what was
+accepted stays as it was accepted. Consensus is committed before the tasks move: a run that dies in between is completed
+by the next. Not here: the rules (`curation/consensus.py`), or fetching answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from media_assets.curation.agreement import cohen_kappas, fleiss_kappa, krippendorff_alpha
+from media_assets.curation.annotators import Judged, annotator_report, judge
+from media_assets.curation.answers import QuestionKind
+from media_assets.curation.consensus import GivenAnswer, Verdict, settle, without_earlier
+from media_assets.curation.label_states import LabelActor, LabelMove, LabelState
+from media_assets.labeling.project_files import LabelProject
+from media_assets.labeling.queue import Applied, TaskMove, apply_moves
+from media_assets.labeling.results import ResultUnreadable, answer_of
+from media_assets.lake.delta import Lake, Provenance
+from media_assets.tables import LABELS_ANNOTATIONS, LABELS_CONSENSUS, LABELS_QUEUE
+
+SETTLING_CODE_VERSION = "1"
+
+_ANSWERED = (LabelState.ANNOTATED, LabelState.AGREED, LabelState.NEEDS_ADJUDICATION, LabelState.ACCEPTED)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What one batch's answers came to. `unreadable`: annotation id → why it is no answer to its question."""
+
+    n_settled: int
+    n_ties: int
+    applied: Applied
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The latest answers about each task, and those that could not be read."""
+
+    by_task: dict[str, list[tuple[GivenAnswer, float | None]]]
+    unreadable: dict[str, str]
+
+
+def settle_batch(
+    lake: Lake, projects: Sequence[LabelProject], batch_id: str, at: datetime, provenance: Provenance
+) -> Settled:
+    """Compute `labels/consensus` of a batch from its answers, and move its tasks accordingly.
+
+    Rows of projects that are not among these are left as they are.
+    """
+    here, by_name = {"batch_id": [batch_id]}, {project.name: project for project in projects}
+    tasks = lake.scan(LABELS_QUEUE, here).filter(pl.col("project").is_in(list(by_name))).collect()
+    answers = read_answers(lake.scan(LABELS_ANNOTATIONS, here).collect(), by_name)
+    before = lake.scan(LABELS_CONSENSUS, here).collect()
+    kept = {(row["project"], row["subject_id"]): row for row in before.iter_rows(named=True)}
+    rows = [row for row in kept.values() if row["project"] not in by_name]
+    moves: list[TaskMove] = []
+    for task in _latest_answered(tasks):
+        old = kept.get((task["project"], task["subject_id"]))
+        is_accepted = task["state"] == LabelState.ACCEPTED
+        if is_accepted and old is not None and old["task_key"] == task["task_key"]:
+            rows.append(old)
+            continue
+        given = [each for each, _ in answers.by_task.get(task["task_key"], [])]
+        if not given:
+            continue
+        project = by_name[task["project"]]
+        verdict = settle(given, project.kind, project.abstentions)
+        rows.append(_consensus_row(task, verdict))
+        moves += _moves(task, verdict, project)
+    frame = LABELS_CONSENSUS.frame(rows).sort(LABELS_CONSENSUS.primary_key)
+    if not frame.equals(before.sort(LABELS_CONSENSUS.primary_key)):
+        lake.overwrite(LABELS_CONSENSUS, frame, here, provenance)
+    applied = apply_moves(lake, moves, at, provenance)
+    n_ties = int(frame["is_tie"].sum())
+    return Settled(frame.height - n_ties, n_ties, applied, answers.unreadable)
+
+
+def read_answers(annotations: pl.DataFrame, projects: Mapping[str, LabelProject]) -> _Answers:
+    """Each person's latest answer to each task, of the latest version of every annotation that was not taken back."""
+    latest = (
+        annotations.sort("updated_at", "seen_at", "version")
+        .unique("annotation_id", keep="last", maintain_order=True)
+        .filter(~pl.col("is_deleted") & pl.col("project").is_in(list(projects)))
+    )
+    by_task: dict[str, list[tuple[GivenAnswer, float | None]]] = {}
+    unreadable: dict[str, str] = {}
+    for row in latest.iter_rows(named=True):
+        try:
+            answer = answer_of(row["value"], projects[row["project"]].kind)
+        except ResultUnreadable as error:
+            unreadable[row["annotation_id"]] = str(error)
+            continue
+        given = GivenAnswer(row["annotator"], answer, row["is_gold"], row["updated_at"])
+        by_task.setdefault(row["task_key"], []).append((given, row["lead_time_seconds"]))
+    return _Answers({key: _one_each(given) for key, given in by_task.items()}, unreadable)
+
+
+def _one_each(given: list[tuple[GivenAnswer, float | None]]) -> list[tuple[GivenAnswer, float | None]]:
+    seconds = {id(each): time for each, time in given}
+    return [(each, seconds[id(each)]) for each in without_earlier([each for each, _ in given])]
+
+
+def _latest_answered(tasks: pl.DataFrame) -> list[dict[str, Any]]:
+    """The tasks that are answered, the latest round of each subject that is."""
+    answered = tasks.filter(pl.col("state").is_in([state.value for state in _ANSWERED]))
+    latest = answered.sort("round").unique(["project", "subject_id"], keep="last", maintain_order=True)
+    return latest.sort("task_key").to_dicts()
+
+
+def _consensus_row(task: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
+    return {
+        **{name: task[name] for name in ("batch_id", "project", "subject_id", "task_key", "round")},
+        "n_annotators": verdict.n_annotators,
+        "agreement": verdict.agreement,
+        "method": verdict.method,
+        "is_tie": verdict.is_tie,
+        "value": verdict.answer.text() if verdict.answer is not None else None,
+        "label": verdict.answer.label if verdict.answer is not None else None,
+        "settled_at": verdict.settled_at,
+    }
+
+
+def _moves(task: Mapping[str, Any], verdict: Verdict, project: LabelProject) -> list[TaskMove]:
+    """From where the task is to where its answers put it."""
+    state, key = LabelState(task["state"]), task["task_key"]
+    wanted = LabelState.NEEDS_ADJUDICATION if verdict.is_tie else LabelState.AGREED
+    told = "nobody's answer has more than half" if verdict.is_tie else f"settled by {verdict.method}"
+    steps: list[LabelMove] = []
+    if state is LabelState.NEEDS_ADJUDICATION and verdict.method == "gold":
+        steps = [LabelMove.ADJUDICATE]
+    elif state is not LabelState.ACCEPTED:
+        if state not in (LabelState.ANNOTATED, wanted):
+            steps.append(LabelMove.RECONSIDER)
+        if state is not wanted:
+            steps.append(LabelMove.DISAGREE if verdict.is_tie else LabelMove.AGREE)
+        if not verdict.is_tie and (project.accepts_agreed or verdict.method == "gold"):
+            steps.append(LabelMove.ACCEPT)
+    return [TaskMove(key, step, LabelActor.SETTLING, told) for step in steps]
+
+
+@dataclass(frozen=True)
+class ProjectAgreement:
+    """How far the people of one project agree, over everything that was answered."""
+
+    n_answers: int
+    alpha: float | None
+    fleiss: float | None
+    cohen: pl.DataFrame
+    annotators: pl.DataFrame
+
+
+def project_agreement(lake: Lake, project: LabelProject) -> ProjectAgreement:
+    """Coefficients (of labels; None where regions alone are asked for) and the annotator report, experts left out."""
+    annotations = lake.scan(LABELS_ANNOTATIONS).filter(pl.col("project") == project.name).collect()
+    given = read_answers(annotations, {project.name: project}).by_task
+    judged: list[Judged] = []
+    ratings: list[tuple[str, str, str]] = []
+    for key, answers in given.items():
+        verdict = settle([each for each, _ in answers], project.kind, project.abstentions)
+        judged += judge(answers, verdict.answer, project.kind)
+        ratings += [
+            (key, each.annotator, each.answer.label)
+            for each, _ in answers
+            if not each.is_gold and each.answer.label is not None
+        ]
+    schema = {"subject_id": pl.String, "annotator": pl.String, "label": pl.String}
+    frame = pl.DataFrame(ratings, schema, orient="row")
+    has_labels = project.kind in (QuestionKind.CHOICE, QuestionKind.REAL_FAKE)
+    return ProjectAgreement(
+        len(judged),
+        krippendorff_alpha(frame) if has_labels else None,
+        fleiss_kappa(frame) if has_labels else None,
+        cohen_kappas(frame),
+        annotator_report(judged),
+    )

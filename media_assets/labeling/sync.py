@@ -1,0 +1,347 @@
+"""The queue and Label Studio kept alike: what is due is pushed, what people did is pulled, disputes are reopened.
+
+Each step looks at both sides first and may be repeated: killed anywhere, the next one completes it. Answers are kept
+before their tasks move, and the watermark after both. One writer for a project at a time. Not here: what answers come
+to (`settling.py`), and how Label Studio is asked (`label_studio/`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from media_assets.curation.label_states import LabelActor, LabelMove, LabelState
+from media_assets.labeling.history import (
+    AnswerVersion,
+    append_answers,
+    keep_watermark,
+    latest_answers,
+    taken_back,
+    watermark,
+)
+from media_assets.labeling.label_studio.client import LabelStudio, NotFound
+from media_assets.labeling.label_studio.copies import Copies
+from media_assets.labeling.label_studio.inventory import Inventory, inventory
+from media_assets.labeling.label_studio.listing import ask
+from media_assets.labeling.label_studio.projects import Project, ensure_project, find_project
+from media_assets.labeling.label_studio.pull import pull
+from media_assets.labeling.label_studio.push import push
+from media_assets.labeling.label_studio.sweep import delete_untouched
+from media_assets.labeling.label_studio.tasks import requeue
+from media_assets.labeling.label_studio.validation import ConfigRules
+from media_assets.labeling.label_studio.values import (
+    Json,
+    LabelTask,
+    Progress,
+    PulledAnnotation,
+    PulledPage,
+    PulledTask,
+    no_progress,
+)
+from media_assets.labeling.preannotations import preannotations
+from media_assets.labeling.project_files import LabelProject
+from media_assets.labeling.queue import TaskMove, apply_moves, due_tasks
+from media_assets.labeling.results import ResultUnreadable, answer_of, canonical_result
+from media_assets.labeling.shown_media import ShownMedia
+from media_assets.lake.delta import Lake, Provenance
+from media_assets.tables import LABELS_QUEUE
+
+SYNC_CODE_VERSION = "1"
+MOST_PEOPLE = 5
+"""People who are asked about one subject at most; what they dispute then is for an expert."""
+
+_TITLE_CHARACTERS = 50  # Label Studio takes no more
+_ROWS_AT_ONCE = 250
+_OPEN = (LabelState.ANNOTATED, LabelState.AGREED, LabelState.NEEDS_ADJUDICATION)
+
+
+@dataclass
+class PushReport:
+    """What a push came to; the keys of `refused`, `conflicts` and `missing` are task keys."""
+
+    n_due: int = 0
+    n_created: int = 0
+    n_found: int = 0
+    n_deleted: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    conflicts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+
+@dataclass
+class PullReport:
+    """What a pull came to. `problems`: annotation id → why it does not fit its question; it is kept all the same."""
+
+    n_tasks: int = 0
+    n_new: int = 0
+    n_taken_back: int = 0
+    n_skipped: int = 0
+    n_unknown: int = 0
+    problems: dict[str, str] = field(default_factory=dict)
+    batches: set[str] = field(default_factory=set)
+
+
+@dataclass
+class ReopenReport:
+    """What became of disputed tasks: asked again, or for an expert since enough people were asked."""
+
+    n_reopened: int = 0
+    n_for_an_expert: int = 0
+
+
+@dataclass
+class ReconcileReport:
+    """What a full comparison mended. `kept`: withdrawn tasks that people have worked on, by key."""
+
+    n_lost: int = 0
+    n_moved: int = 0
+    n_deleted: int = 0
+    kept: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class LabelSync:
+    """One project in both places. `at` is now, with a time zone."""
+
+    lake: Lake
+    client: LabelStudio
+    project: LabelProject
+    media: ShownMedia
+    at: datetime
+    provenance: Provenance
+
+    @property
+    def title(self) -> str:
+        """What the project is called in Label Studio, and found by: never change it there."""
+        title = f"{self.project.title} ({self.project.name})"
+        return title if len(title) <= _TITLE_CHARACTERS else self.project.name[:_TITLE_CHARACTERS].ljust(3, "-")
+
+    @cached_property
+    def rules(self) -> ConfigRules:
+        """What fits the project's configuration; parsed when first needed."""
+        return ConfigRules(self.project.config)
+
+    def push(self, progress: Progress = no_progress) -> PushReport:
+        """Push what is due; each batch is recorded before the next is sent.
+
+        Raises:
+            LabelStudioFailed: what was recorded is there; the same push may be begun again.
+        """
+        rows, report = due_tasks(self.lake, self.project, self.at), PushReport()
+        report.n_due = rows.height
+        if rows.is_empty():
+            return report
+        place = ensure_project(self.client, self.title, self.project.config, self.project.annotators)
+        self.media.connect(self.client, place.project_id)
+        counted = _counting(progress, rows.height)
+        tasks = self._tasks(rows)
+        for pushed in push(self.client, place.project_id, tasks, validate=self._problems_of, progress=counted):
+            self._move([_pushed(key, place, task_id, self.at) for key, task_id in pushed.ids.items()])
+            report.n_created += pushed.n_created
+            report.n_found += len(pushed.ids) - pushed.n_created
+            report.n_deleted += len(pushed.deleted)
+            report.refused |= pushed.refused
+            report.conflicts |= pushed.conflicts
+            report.missing += pushed.missing
+        return report
+
+    def pull(self, progress: Progress = no_progress) -> PullReport:
+        """Keep what people did since the last pull, and move their tasks.
+
+        Raises:
+            LabelStudioFailed: what came before is kept; the same pull may be begun again.
+        """
+        report = PullReport()
+        if (place := find_project(self.client, self.title)) is None:
+            return report
+        queue = self._queue()
+        for page in pull(self.client, place.project_id, watermark(self.lake, place.project_id), progress=progress):
+            self._take(page, place, queue, report)
+            if page.watermark is not None:
+                keep_watermark(self.lake, place.project_id, page.watermark, self.provenance)
+        return report
+
+    def reopen_disputed(self, most: int = MOST_PEOPLE) -> ReopenReport:
+        """Ask one more person about every task whose answers came to nothing.
+
+        Raises:
+            LabelStudioFailed: what was opened before is open; the same may be begun again.
+        """
+        report = ReopenReport()
+        keys = self._queue(LabelState.NEEDS_ADJUDICATION)["task_key"].to_list()
+        if not keys or (place := find_project(self.client, self.title)) is None:
+            return report
+        for key, task in Copies.of(ask(self.client, place.project_id, keys)).kept().items():
+            if task.n_answers >= most:
+                report.n_for_an_expert += 1
+                continue
+            if task.is_labeled or task.annotators <= task.n_answers:
+                requeue(self.client, task.task_id, task.n_answers + 1)
+            told = f"disputed: person {task.n_answers + 1} is asked"
+            self._move([TaskMove(key, LabelMove.REOPEN, LabelActor.SYNC, told, place.project_id, task.task_id)])
+            report.n_reopened += 1
+        return report
+
+    def reconcile(self, progress: Progress = no_progress) -> ReconcileReport:
+        """Compare all of both sides: tasks that were deleted there are due again, copies nobody touched are deleted.
+
+        Raises:
+            LabelStudioFailed: what was mended before is mended; the same may be begun again.
+        """
+        report = ReconcileReport()
+        if (place := find_project(self.client, self.title)) is None:
+            return report
+        with inventory(self.client, place.project_id, progress) as there:
+            others = [task.task_id for copies in there.repeated() for task in copies.others()]
+            report.n_deleted += len(delete_untouched(self.client, place.project_id, others)[0])
+            for rows in self._queue(LabelState.PUSHED).iter_slices(_ROWS_AT_ONCE):
+                self._find_again(rows, there, place, report)
+            for rows in self._queue(LabelState.WITHDRAWN).iter_slices(_ROWS_AT_ONCE):
+                self._take_out(rows["task_key"].to_list(), there, place, report)
+        return report
+
+    def _tasks(self, rows: pl.DataFrame) -> Iterator[LabelTask]:
+        for some in rows.iter_slices(_ROWS_AT_ONCE):
+            said = preannotations(self.lake, self.project, set(some["batch_id"]), set(some["subject_id"]))
+            for row in some.iter_rows(named=True):
+                data = {"media": self.media.address(row["blob"])}
+                wanted = row["annotators"] + row["is_gold"]  # an expert comes on top
+                yield LabelTask(row["task_key"], data, said.get(row["subject_id"], ()), wanted)
+
+    def _problems_of(self, task: LabelTask) -> Sequence[str]:
+        return self.rules.of_task(task) if task.predictions else ()
+
+    def _queue(self, *states: LabelState) -> pl.DataFrame:
+        rows = self.lake.scan(LABELS_QUEUE).filter(pl.col("project") == self.project.name)
+        if states:
+            rows = rows.filter(pl.col("state").is_in([state.value for state in states]))
+        return rows.select("task_key", "batch_id", "state", "round", "ls_task_id").collect()
+
+    def _move(self, moves: Sequence[TaskMove]) -> None:
+        apply_moves(self.lake, moves, self.at, self.provenance)
+
+    def _take(self, page: PulledPage, place: Project, queue: pl.DataFrame, report: PullReport) -> None:
+        by_key: dict[str, list[PulledTask]] = {}
+        for task in page.tasks:
+            by_key.setdefault(task.task_key, []).append(task)
+        rows = {row["task_key"]: row for row in queue.filter(pl.col("task_key").is_in(list(by_key))).to_dicts()}
+        known = {key: tasks for key, tasks in by_key.items() if key in rows}
+        report.n_tasks += len(known)
+        report.n_unknown += len(by_key) - len(known)
+        living = {
+            key: [answer for task in tasks for answer in task.annotations if not answer.is_skipped]
+            for key, tasks in known.items()
+        }
+        report.n_skipped += sum(
+            answer.is_skipped for tasks in known.values() for t in tasks for answer in t.annotations
+        )
+        versions = [self._version(answer, rows[key], report) for key, answers in living.items() for answer in answers]
+        latest = latest_answers(self.lake, known, {rows[key]["batch_id"] for key in known})
+        unseen = latest.filter(~pl.col("annotation_id").is_in([version.annotation_id for version in versions]))
+        back = taken_back(unseen, self._is_gone, self.at)
+        added = append_answers(self.lake, [*versions, *back], self.at, self.provenance)
+        report.n_new += sum(not version.is_deleted for version in added)
+        report.n_taken_back += sum(version.is_deleted for version in added)
+        report.batches |= {version.batch_id for version in added}
+        gone = {version.annotation_id for version in back}
+        elsewhere = set(unseen.filter(~pl.col("is_deleted") & ~pl.col("annotation_id").is_in(list(gone)))["task_key"])
+        moves = [
+            move
+            for key, tasks in known.items()
+            for move in _moves(rows[key], tasks, place, self.at, is_answered=bool(living[key]) or key in elsewhere)
+        ]
+        report.batches |= {rows[move.task_key]["batch_id"] for move in moves if move.move is LabelMove.ANNOTATE}
+        self._move(moves)
+
+    def _version(self, answer: PulledAnnotation, row: Mapping[str, Any], report: PullReport) -> AnswerVersion:
+        label, problems = self._judged(answer.result)
+        if problems:
+            report.problems[answer.annotation_id] = "; ".join(problems)
+        return AnswerVersion(
+            answer.annotation_id,
+            answer.task_key,
+            row["batch_id"],
+            self.project.name,
+            row["round"],
+            answer.annotator,
+            _text(answer.result),
+            label,
+            answer.is_ground_truth,
+            answer.lead_time_seconds,
+            answer.created_at,
+            answer.updated_at,
+        )
+
+    def _judged(self, result: Sequence[Json]) -> tuple[str | None, list[str]]:
+        """The label of a result, and what is wrong with it."""
+        problems = self.rules.of_result(result)
+        try:
+            return answer_of(result, self.project.kind).label, problems
+        except ResultUnreadable as error:
+            return None, [*problems, str(error)]
+
+    def _is_gone(self, annotation_id: str) -> bool:
+        """Whether an answer is not there any more, or has become a skip; asked one by one, since copies share a key."""
+        try:
+            found = self.client.read(f"/api/annotations/{annotation_id.rpartition(':')[2]}/")
+        except NotFound:
+            return True
+        return bool(found.get("was_cancelled"))
+
+    def _find_again(self, rows: pl.DataFrame, there: Inventory, place: Project, report: ReconcileReport) -> None:
+        """Tasks that are not where they were, or not there at all."""
+        kept = there.copies(rows["task_key"]).kept()
+        lost = [key for key in rows["task_key"] if key not in kept]
+        ids = dict(rows.select("task_key", "ls_task_id").iter_rows())
+        moved = [task for key, task in kept.items() if task.task_id != ids[key]]
+        told = "deleted in Label Studio"
+        self._move(
+            [TaskMove(key, LabelMove.LOSE, LabelActor.SYNC, told) for key in lost]
+            + [_pushed(task.task_key or "", place, task.task_id, self.at) for task in moved]
+        )
+        report.n_lost += len(lost)
+        report.n_moved += len(moved)
+
+    def _take_out(self, keys: Collection[str], there: Inventory, place: Project, report: ReconcileReport) -> None:
+        """What is withdrawn here is deleted there, unless somebody has worked on it."""
+        tasks = {task.task_id: key for key, copies in there.copies(keys).by_key.items() for task in copies.values()}
+        gone, kept = delete_untouched(self.client, place.project_id, tasks)
+        report.n_deleted += len(gone)
+        report.kept += sorted({tasks[task_id] for task_id in kept})
+
+
+def _pushed(key: str, place: Project, task_id: int, at: datetime) -> TaskMove:
+    told = "in Label Studio, as read back"
+    return TaskMove(key, LabelMove.PUSH, LabelActor.SYNC, told, place.project_id, task_id, at)
+
+
+def _moves(
+    row: Mapping[str, Any], tasks: Sequence[PulledTask], place: Project, at: datetime, *, is_answered: bool
+) -> Iterator[TaskMove]:
+    """From where a task of the queue is to where its answers put it; which answers there are is kept already."""
+    state, key = LabelState(row["state"]), row["task_key"]
+    is_done = is_answered and any(task.is_labeled for task in tasks)
+    if state is LabelState.QUEUED:  # who pushed it died before it was recorded
+        yield _pushed(key, place, min(task.ls_task_id for task in tasks), at)
+        state = LabelState.PUSHED
+    if state is LabelState.PUSHED and is_done:
+        yield TaskMove(key, LabelMove.ANNOTATE, LabelActor.SYNC, "answered by as many people as were to")
+    elif state in _OPEN and not is_done:
+        yield TaskMove(key, LabelMove.REOPEN, LabelActor.SYNC, "an answer was taken back, or one more is wanted")
+
+
+def _text(result: Sequence[Json]) -> str:
+    try:
+        return canonical_result(result)
+    except (AttributeError, TypeError, ValueError):  # parts that are no objects: kept as they are
+        return json.dumps(result, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _counting(progress: Progress, n_all: int) -> Progress:
+    return lambda n_done, _: progress(n_done, n_all)

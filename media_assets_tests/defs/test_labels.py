@@ -1,0 +1,182 @@
+"""Labels in the graph: off by default, and where a project is on a batch is queued, shown and settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+import pandera.polars as pa
+import polars as pl
+import pytest
+
+from media_assets.curation.label_states import LabelActor, LabelMove
+from media_assets.defs import labels
+from media_assets.defs.descriptions import asset_key
+from media_assets.defs.graph import build_defs
+from media_assets.defs.resources import Settings
+from media_assets.defs.runs import Launcher
+from media_assets.labeling.queue import TaskMove, apply_moves
+from media_assets.lake.delta import Lake
+from media_assets.tables import FRAMES_IMAGES, LABELS_ANNOTATIONS, LABELS_CONSENSUS, LABELS_QUEUE, TableContract
+from media_assets_tests.defs.test_graph import requested
+from media_assets_tests.labeling.queues import NOON, US, annotation
+
+
+@pytest.fixture
+def on(settings: Settings) -> Settings:
+    """The real or fake project is on."""
+    return replace(settings, label_projects="real-or-fake")
+
+
+def told(instance: dg.DagsterInstance, contract: TableContract, batch_id: str) -> dict[str, Any]:
+    """What the latest materialization of a batch says."""
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=asset_key(contract), asset_partitions=[batch_id]), limit=1
+    )
+    event = found.records[0].asset_materialization
+    assert event is not None
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def checks(instance: dg.DagsterInstance, contract: TableContract, name: str) -> list[bool]:
+    """How the latest evaluations of a check ended."""
+    found = instance.event_log_storage.get_asset_check_execution_history(dg.AssetCheckKey(asset_key(contract), name), 5)
+    return [record.event.asset_check_evaluation.passed for record in found if record.event]  # type: ignore[union-attr]
+
+
+def answer(lake: Lake, batch_id: str, people: int = 3) -> list[str]:
+    """Everything that is queued of a batch is pushed and answered `fake` by so many people; returned are the keys."""
+    tasks = lake.scan(LABELS_QUEUE, {"batch_id": [batch_id]}).sort("task_key").collect()
+    keys = tasks["task_key"].to_list()
+    for move in (LabelMove.PUSH, LabelMove.ANNOTATE):
+        apply_moves(lake, [TaskMove(key, move, LabelActor.SYNC, "test") for key in keys], NOON, US)
+    rows = [
+        annotation(i, f"ls:{person}", "fake", person, task_key=key, batch_id=batch_id)
+        for i, key in enumerate(keys)
+        for person in range(people)
+    ]
+    lake.overwrite(LABELS_ANNOTATIONS, LABELS_ANNOTATIONS.frame(rows), {"batch_id": [batch_id]}, US)
+    return keys
+
+
+def test_without_a_project_nothing_asks_for_the_queue_and_with_one_it_comes_with_the_chain(
+    plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, settings: Settings, on: Settings
+) -> None:
+    batch_ids = plan_four()
+    assert not {key for key, _ in requested(instance, settings)[0] if key.startswith("labels/")}
+    asked = requested(instance, on)[0]
+    assert {("labels/queue", batch) for batch in batch_ids} <= asked
+    assert not {key for key, _ in asked if key in ("labels/consensus", "labels/annotations")}
+
+
+def asked_to_settle(instance: dg.DagsterInstance, settings: Settings, cursor: Any = None) -> tuple[set[str], Any]:
+    """Batches whose consensus one tick asks for."""
+    result = dg.evaluate_automation_conditions(
+        build_defs(settings), instance, dg.AssetSelection.assets(asset_key(LABELS_CONSENSUS)), cursor=cursor
+    )
+    keys = [each.true_subset.expensively_compute_partition_keys() for each in result.results]
+    return set().union(*keys), result.cursor
+
+
+def test_answers_are_a_reason_to_settle_again(
+    plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, on: Settings
+) -> None:
+    batch_ids = plan_four()
+    _, cursor = asked_to_settle(instance, on)
+    instance.report_runless_asset_event(dg.AssetMaterialization(asset_key(LABELS_ANNOTATIONS), partition=batch_ids[0]))
+    asked, cursor = asked_to_settle(instance, on, cursor)
+    assert asked == {batch_ids[0]}
+    asked, _ = asked_to_settle(instance, on, cursor)
+    assert asked == set(), "once"
+
+
+def test_a_batch_is_queued_shown_and_settled(
+    plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, launcher: Launcher, on: Settings
+) -> None:
+    batch_id, lake = plan_four()[0], on.open_lake()
+    launcher.materialize([batch_id])
+    with_labels = Launcher(on, instance)
+    (result,) = with_labels.label([batch_id], LABELS_QUEUE)
+    assert result.success, result.error
+    frames = set(lake.scan(FRAMES_IMAGES).select("frame_id").collect()["frame_id"])
+    queued = lake.scan(LABELS_QUEUE).collect()
+    assert set(queued["subject_id"]) == frames
+    assert len(frames) == 3
+    assert queued["priority"].n_unique() > 1, "pictures that are unlike each other come first"
+    told_of_queue = told(instance, LABELS_QUEUE, batch_id)
+    assert told_of_queue["real-or-fake: newly queued"] == 3
+    assert told_of_queue["dagster/partition_row_count"] == 3
+    assert "data:image/png;base64" in told_of_queue["queue"]
+    assert "data:image/jpeg;base64" in told_of_queue["contact_sheet"]
+    assert checks(instance, LABELS_QUEUE, "contract_holds") == checks(instance, LABELS_QUEUE, "asked_once") == [True]
+
+    (result,) = with_labels.label([batch_id], LABELS_QUEUE)
+    assert lake.scan(LABELS_QUEUE).sort("task_key").collect().equals(queued.sort("task_key"))
+
+    answer(lake, batch_id)
+    (result,) = with_labels.label([batch_id], LABELS_CONSENSUS)
+    assert result.success, result.error
+    told_of_consensus = told(instance, LABELS_CONSENSUS, batch_id)
+    assert (told_of_consensus["settled"], told_of_consensus["ties"], told_of_consensus["unreadable"]) == (3, 0, 0)
+    assert told_of_consensus["real-or-fake: Krippendorff's alpha"] == 1
+    assert "| ls:1 | 3 | 3 | 1.00 |" in told_of_consensus["real-or-fake: annotators"]
+    assert "data:image/png;base64" in told_of_consensus["answers"]
+    assert checks(instance, LABELS_CONSENSUS, "contract_holds") == [True]
+    assert lake.scan(LABELS_QUEUE).collect()["state"].unique().to_list() == ["accepted"]
+    assert lake.scan(LABELS_CONSENSUS).collect()["label"].to_list() == ["fake"] * 3
+
+
+def test_a_batch_that_no_project_is_for_is_queued_for_none(
+    plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, settings: Settings
+) -> None:
+    batch_id = plan_four()[0]
+    (result,) = Launcher(settings, instance).label([batch_id], LABELS_QUEUE)
+    assert result.success
+    assert "none is on" in told(instance, LABELS_QUEUE, batch_id)["projects"]
+    assert settings.open_lake().scan(LABELS_QUEUE).collect().is_empty()
+
+
+class _PredictionModel(pa.DataFrameModel):
+    batch_id: str
+    frame_id: str
+    model: str
+    uncertainty: pl.Float64 = pa.Field(nullable=True)
+
+
+_PREDICTIONS = TableContract(
+    ("predictions", "frames"), _PredictionModel, ("batch_id", "frame_id", "model"), ("batch_id",), "P."
+)
+
+
+def test_what_a_model_is_unsure_of_comes_first_once_there_are_predictions(
+    plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, launcher: Launcher, on: Settings
+) -> None:
+    batch_id, lake = plan_four()[0], on.open_lake()
+    launcher.materialize([batch_id])
+    frames = lake.scan(FRAMES_IMAGES).sort("frame_id").collect()["frame_id"].to_list()
+    doubts = {frames[0]: [0.0, 0.1], frames[1]: [1.0, 0.2], frames[2]: [None]}
+    rows = [
+        {"batch_id": batch_id, "frame_id": frame, "model": f"m{i}", "uncertainty": doubt}
+        for frame, each in doubts.items()
+        for i, doubt in enumerate(each)
+    ]
+    lake.overwrite(_PREDICTIONS, _PREDICTIONS.frame(rows), {"batch_id": [batch_id]}, US)
+    (result,) = Launcher(on, instance).label([batch_id], LABELS_QUEUE)
+    assert result.success, result.error
+    queued = lake.scan(LABELS_QUEUE).sort("priority", descending=True).collect()
+    assert queued["subject_id"].to_list() == [frames[1], frames[2], frames[0]]
+
+
+def test_a_question_that_is_in_the_queue_twice_is_found(on: Settings) -> None:
+    lake = on.open_lake()
+    rows = [_row(batch_id) for batch_id in ("a.1", "b.1")]
+    lake.overwrite(LABELS_QUEUE, LABELS_QUEUE.frame(rows), {"batch_id": ["a.1", "b.1"]}, US)
+    assert not labels._asked_once(lake).passed
+
+
+def _row(batch_id: str) -> dict[str, Any]:
+    from media_assets_tests.tables.rows import valid
+
+    return valid(LABELS_QUEUE, batch_id=batch_id)

@@ -1,0 +1,218 @@
+"""From answers to labels: the same however often it is computed, and no accepted label changes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from media_assets.curation.label_states import LabelActor, LabelMove
+from media_assets.labeling.queue import TaskMove, another_round, apply_moves, withdraw_media
+from media_assets.labeling.settling import Settled, project_agreement, settle_batch
+from media_assets.lake.crash_points import watch_crash_points
+from media_assets.lake.delta import Lake
+from media_assets.media.identity import media_id
+from media_assets.tables import LABELS_CONSENSUS
+from media_assets_tests.labeling.queues import (
+    BATCH,
+    NOON,
+    US,
+    annotate,
+    annotation,
+    answered,
+    key,
+    project,
+    push,
+    queue,
+    result_of,
+    said,
+    states,
+)
+
+LATER = NOON + timedelta(hours=3)
+
+
+def settle(lake: Lake, **changes: Any) -> Settled:
+    return settle_batch(lake, [project(**changes)], BATCH, LATER, US)
+
+
+def consensus(lake: Lake) -> dict[str, tuple[Any, ...]]:
+    """Task key → (label, method, tie, people, agreement)."""
+    columns = ("task_key", "label", "method", "is_tie", "n_annotators", "agreement")
+    return {row[0]: row[1:] for row in lake.scan(LABELS_CONSENSUS).select(columns).collect().iter_rows()}
+
+
+@pytest.fixture
+def four(lake: Lake) -> Lake:
+    """Frames 0 to 3 are answered: agreed, tied, majority, by an expert; 4 waits."""
+    queue(lake, range(5))
+    answered(lake, 0, 1, 2, 3)
+    push(lake, [4])
+    annotate(
+        lake,
+        *said(0, ["fake", "fake", "fake"]),
+        *said(1, ["fake", "real", "unsure"]),
+        *said(2, ["real", "real", "fake"]),
+        *said(3, ["real", "fake"]),
+        annotation(3, "ls:expert", "fake", 9, is_gold=True),
+        *said(4, ["fake"]),
+    )
+    return lake
+
+
+def test_answers_become_labels_and_tasks_move_accordingly(four: Lake) -> None:
+    settled = settle(four)
+    assert (settled.n_settled, settled.n_ties, settled.applied.refused) == (3, 1, {})
+    assert consensus(four) == {
+        key(0): ("fake", "majority", False, 3, 1.0),
+        key(1): (None, "majority", True, 3, 0.0),
+        key(2): ("real", "majority", False, 3, pytest.approx(1 / 3)),
+        key(3): ("fake", "gold", False, 3, 0.0),
+    }
+    assert [states(four)[key(i)] for i in range(5)] == [
+        "accepted",
+        "needs_adjudication",
+        "accepted",
+        "accepted",
+        "pushed",
+    ]
+    when = four.scan(LABELS_CONSENSUS).sort("task_key").select("settled_at").collect()["settled_at"]
+    assert when.to_list()[0] == NOON + timedelta(minutes=2), "when the last of the answers was given"
+
+
+def test_nothing_is_written_when_it_is_settled_again(four: Lake) -> None:
+    settle(four)
+    table = four.table(LABELS_CONSENSUS)
+    assert table is not None
+    before, found = table.version(), states(four)
+    settle(four)
+    again = four.table(LABELS_CONSENSUS)
+    assert again is not None
+    assert (again.version(), states(four)) == (before, found)
+
+
+def test_what_is_agreed_waits_for_a_reviewer_where_that_is_wanted(four: Lake) -> None:
+    settle(four, accepts_agreed=False)
+    assert [states(four)[key(i)] for i in range(4)] == ["agreed", "needs_adjudication", "agreed", "accepted"]
+
+
+def test_an_expert_ends_a_tie(four: Lake) -> None:
+    settle(four)
+    annotate(four, *said(1, ["fake", "real", "unsure"]), annotation(1, "ls:expert", "real", 30, is_gold=True))
+    settle(four)
+    assert states(four)[key(1)] == "accepted"
+    assert consensus(four)[key(1)][:3] == ("real", "gold", False)
+
+
+def test_a_changed_answer_is_reconsidered_until_it_is_accepted(four: Lake) -> None:
+    settle(four, accepts_agreed=False)
+    changed = annotation(0, "ls:1", "real", 40)
+    rows = [*said(0, ["fake", "fake", "unsure"]), changed, *said(2, ["real", "real", "fake"])]
+    annotate(four, *rows)
+    settle(four, accepts_agreed=False)
+    assert states(four)[key(0)] == "needs_adjudication"
+    assert consensus(four)[key(0)][:3] == (None, "majority", True)
+
+
+def test_an_accepted_label_stays_whatever_is_answered_later(four: Lake) -> None:
+    settle(four)
+    before = consensus(four)
+    annotate(four, *[annotation(0, f"ls:{i}", "real", 50) for i in range(3)], *said(2, ["real"]), *said(3, ["real"]))
+    settle(four)
+    after = consensus(four)
+    assert {k: after[k] for k in (key(0), key(2), key(3))} == {k: before[k] for k in (key(0), key(2), key(3))}
+
+
+def test_an_answer_that_was_taken_back_does_not_count(four: Lake) -> None:
+    taken_back = annotation(1, "ls:1", "real", 60, is_deleted=True)
+    annotate(four, *said(1, ["fake", "real", "fake"]), taken_back)
+    settle(four)
+    assert consensus(four)[key(1)][:4] == ("fake", "majority", False, 2)
+
+
+def test_what_is_withdrawn_has_no_label(four: Lake) -> None:
+    settle(four)
+    withdraw_media(four, [media_id(b"0"), media_id(b"1")], "asked to", LabelActor.ERASURE, LATER, US)
+    settle(four)
+    assert set(consensus(four)) == {key(2), key(3)}
+
+
+def test_the_latest_round_that_is_answered_counts(four: Lake) -> None:
+    settle(four)
+    another_round(four, [key(1)], "disagreement", LATER, US)
+    settle(four)
+    assert consensus(four)[key(1)][0] is None
+    moves = [
+        TaskMove(key(1, 2), LabelMove.PUSH, LabelActor.SYNC, "pushed", 1, 9, NOON),
+        TaskMove(key(1, 2), LabelMove.ANNOTATE, LabelActor.SYNC, "answered"),
+    ]
+    apply_moves(four, moves, LATER, US)
+    second = [
+        annotation(1, f"ls:{i}", "real", 70, task_key=key(1, 2), round=2, annotation_id=f"r2-{i}") for i in (0, 1)
+    ]
+    annotate(four, *said(1, ["fake", "real", "unsure"]), *second)
+    settle(four)
+    assert consensus(four)[key(1, 2)][:3] == ("real", "majority", False)
+    assert key(1) not in consensus(four), "one row for each subject"
+
+
+def test_an_answer_that_cannot_be_read_is_told_and_left_out(four: Lake) -> None:
+    odd = annotation(0, "ls:5", "fake", value='[{"from_name":"colour","value":{"choices":["red"]}}]')
+    annotate(four, *said(0, ["fake", "fake"]), odd)
+    settled = settle(four)
+    assert list(settled.unreadable) == ["0-ls:5"]
+    assert "colour" in settled.unreadable["0-ls:5"]
+    assert consensus(four)[key(0)][:4] == ("fake", "majority", False, 2)
+
+
+def test_rows_of_other_projects_stay(four: Lake) -> None:
+    settle(four)
+    before = consensus(four)
+    settle_batch(four, [], BATCH, LATER, US)
+    assert consensus(four) == before
+
+
+@pytest.mark.parametrize(
+    "point", ["before labels/consensus", "after labels/consensus", "before labels/queue", "after labels/queue"]
+)
+def test_a_run_that_is_killed_is_completed_by_the_next(four: Lake, point: str) -> None:
+    def die(reached: str) -> None:
+        if reached == point:
+            raise KeyboardInterrupt
+
+    watch_crash_points(die)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            settle(four)
+    finally:
+        watch_crash_points()
+    settle(four)
+    assert {k: row[0] for k, row in consensus(four).items()} == {
+        key(0): "fake",
+        key(1): None,
+        key(2): "real",
+        key(3): "fake",
+    }
+    assert [states(four)[key(i)] for i in range(4)] == ["accepted", "needs_adjudication", "accepted", "accepted"]
+
+
+def test_agreement_of_a_project_is_over_people_and_leaves_experts_out(four: Lake) -> None:
+    found = project_agreement(four, project())
+    assert found.n_answers == 3 + 3 + 3 + 2 + 1
+    assert found.alpha is not None
+    assert found.fleiss is not None
+    assert "ls:expert" not in found.annotators["annotator"]
+    report = {row["annotator"]: row for row in found.annotators.iter_rows(named=True)}
+    assert (report["ls:1"]["n_gold"], report["ls:1"]["gold_accuracy"]) == (1, 1.0)
+    assert report["ls:0"]["gold_accuracy"] == 0.0
+    assert found.cohen.select("first", "second", "n_subjects").rows()[0] == ("ls:0", "ls:1", 4)
+
+
+def test_a_method_is_part_of_the_settled_value(lake: Lake) -> None:
+    queue(lake, [0])
+    answered(lake, 0)
+    annotate(lake, *[annotation(0, f"ls:{i}", "fake", value=result_of("fake", "lip_sync")) for i in range(2)])
+    settle(lake)
+    (value,) = lake.scan(LABELS_CONSENSUS).select("value").collect()["value"]
+    assert value == '{"label":"fake","method":"lip_sync","regions":[]}'
