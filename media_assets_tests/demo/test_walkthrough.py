@@ -19,6 +19,7 @@ SAMPLE = {"item_key": "a", "uri": "http://127.0.0.1:4321/images/a.jpg", "source"
 OWN = [
     {"item_key": "a.jpg", "uri": "file:///photos/a.jpg", "source": "folder"},
     {"item_key": "b", "uri": "https://elsewhere.example/b.jpg", "source": "open-images"},
+    {"item_key": "b.mp4", "uri": "file:///clips/b.mp4", "source": "videos"},
 ]
 
 
@@ -30,7 +31,7 @@ def demo(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("own", OWN, ids=lambda item: str(item["source"]))
+@pytest.mark.parametrize("own", OWN, ids=lambda item: str(item["item_key"]))
 def test_nothing_is_deleted_when_the_demo_lake_holds_batches_of_somebody_else(demo: Path, own: dict[str, str]) -> None:
     write_manifest(Lake(LakeLocation(str(demo / "lake"))), [own], "mine.0001")
     before = sorted(demo.rglob("*"))
@@ -40,6 +41,8 @@ def test_nothing_is_deleted_when_the_demo_lake_holds_batches_of_somebody_else(de
 
 
 def test_what_a_demo_made_is_emptied(demo: Path) -> None:
+    clip = {"item_key": "coast.webm", "uri": (demo / "videos" / "coast.webm").as_uri(), "source": "videos"}
+    write_manifest(Lake(LakeLocation(str(demo / "lake"))), [clip], "videos.clips.0001")
     assert [path.name for path in _fresh(demo).iterdir()] == [".media-assets-demo"]
 
 
