@@ -25,6 +25,7 @@ from media_assets.ingest.inbox.bucket import list_bucket
 from media_assets.ingest.inbox.folder import list_folder
 from media_assets.lake.fitness import Verdict, examine
 from media_assets.media.still import StillRequest
+from media_assets.stages.predicting import try_models
 from media_assets.stages.reading import READ_ITEM
 
 _PROBED = (
@@ -50,6 +51,8 @@ def examine_all(settings: Settings) -> Iterator[Verdict]:
     yield _checked("those to tell of failures are known", lambda: _alerts(settings))
     yield _checked("decoders open a picture in the sandbox", lambda: _sandbox(settings))
     yield _checked("formats can be decoded", _formats)
+    if settings.models:
+        yield _checked("models answer", lambda: _models(settings))
     try:
         location = settings.location()
     except MediaAssetsError as error:
@@ -111,6 +114,12 @@ def _sandbox(settings: Settings) -> Verdict:
     return Verdict(
         "decoders open a picture in the sandbox", outcome.error is None, detail, "Install the project again."
     )
+
+
+def _models(settings: Settings) -> Verdict:
+    models = settings.installed_models()
+    try_models(settings.engine(), models)
+    return Verdict("models answer", True, ", ".join(model.name for model in models))
 
 
 def _formats() -> Verdict:

@@ -11,8 +11,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from media_assets.engine.map_items import Engine
 from media_assets.engine.tasks import Outcome, Task, Work
 from media_assets.errors import MODEL_FAULTS, ErrorCode, ItemError, ModelCode, ModelUnfit
+from media_assets.media.containers.png import encode_png
+from media_assets.media.identity import media_id as hash_of
 from media_assets.media.models.labelling import FrameBytes, FrameLabelled, FramesLabelled, LabelRequest
 from media_assets.media.models.protocol import Prediction
 from media_assets.media.still import StillLimits
@@ -63,6 +68,7 @@ class FramePredictor:
     _n_frames: int = 0
     _again: list[FrameToPredict] = field(default_factory=list)  # of works that ended badly
     _aside: list[FramePredicted] = field(default_factory=list)  # done without a worker
+    _failed: set[str] = field(default_factory=set)  # item keys
     _blamed: dict[str, ItemError] = field(default_factory=dict)  # item key → error of a model
 
     def predictions(self, frames: Sequence[FrameToPredict]) -> Iterator[FramePredicted]:
@@ -83,9 +89,7 @@ class FramePredictor:
         self._judge({frame.item_key for frame in frames})
 
     def _pass(self, frames: Sequence[FrameToPredict], n_at_once: int) -> Iterator[FramePredicted]:
-        files = tuple(path for model in self.models for path in (model.sidecar, model.file))
-        task = Task(LABELLER, LabelRequest, FramesLabelled, files=files)
-        with closing(self.bench.engine.map_items(task, self._works(frames, n_at_once))) as outcomes:
+        with closing(self.bench.engine.map_items(_task(self.models), self._works(frames, n_at_once))) as outcomes:
             for outcome in outcomes:
                 yield from self._noted(self._finished(outcome))
         yield from self._noted(self._set_aside())
@@ -158,14 +162,12 @@ class FramePredictor:
         for each in predicted:
             self._n_done += 1
             self.bench.progress(self.batch_id, self._n_done, self._n_frames)
-            if each.error is not None and each.frame.item_key not in self._failed_items:
-                self._failed_items.add(each.frame.item_key)
+            if each.error is not None and each.frame.item_key not in self._failed:
+                self._failed.add(each.frame.item_key)
                 self.outage.note(each.error)
                 if each.error.code in MODEL_FAULTS:
                     self._blamed[each.frame.item_key] = each.error
             yield each
-
-    _failed_items: set[str] = field(default_factory=set)
 
     def _judge(self, item_keys: set[str]) -> None:
         """A model that fails on most of what it is shown is to blame, and not the frames."""
@@ -177,6 +179,30 @@ class FramePredictor:
                 f"{error.message} Nothing was published. Mend the description or the model, then run the batch again.",
                 ModelCode.FAILS_ON_MOST,
             )
+
+
+def try_models(engine: Engine, models: Sequence[InstalledModel]) -> None:
+    """Ask every model about a gray picture.
+
+    Raises:
+        ModelUnfit: one cannot be used as it is described.
+        ItemError: its answer to this picture is none.
+    """
+    gray = encode_png(np.full((16, 16, 3), 127, np.uint8))
+    request = LabelRequest((FrameBytes(len(gray), hash_of(gray)),), tuple(model.version for model in models))
+    with closing(engine.map_items(_task(models), [Work("gray", gray, request)])) as outcomes:
+        (outcome,) = list(outcomes)
+    if outcome.response is None:
+        raise outcome.error or ItemError(ErrorCode.DECODER_CRASHED, "expected an answer, got none")
+    if outcome.response.unfit is not None:
+        raise ModelUnfit(outcome.response.message, outcome.response.unfit)
+    if (code := outcome.response.frames[0].code) is not None:
+        raise ItemError(code, outcome.response.frames[0].message)
+
+
+def _task(models: Sequence[InstalledModel]) -> Task[LabelRequest, FramesLabelled]:
+    files = tuple(path for model in models for path in (model.sidecar, model.file))
+    return Task(LABELLER, LabelRequest, FramesLabelled, files=files)
 
 
 def _unusable(code: ErrorCode, what: str) -> ItemError:

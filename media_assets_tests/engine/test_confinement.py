@@ -39,6 +39,7 @@ def test_no_secret_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "PYTHONUTF8",
         "LC_CTYPE",
         "LD_LIBRARY_PATH",
+        "ORT_DISABLE_TELEMETRY",
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
         "MKL_NUM_THREADS",

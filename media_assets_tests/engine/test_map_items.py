@@ -194,6 +194,21 @@ def test_setup_error_when_the_function_cannot_be_imported(engine: Engine, functi
         list(engine.map_items(task, [Work(number, b"x", Ask()) for number in range(5)]))
 
 
+def test_a_function_is_made_of_its_files_once_in_each_worker(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(b"weights")
+    task = Task("media_assets_tests.engine.tasks_for_tests:of_files", Ask, Answer, files=(tmp_path / "model",))
+    answers = [outcome.response for outcome in engine.map_items(task, [Work(n, b"x", Ask()) for n in range(6)])]
+    calls: dict[int, list[str]] = {}
+    for answer in answers:
+        assert answer is not None
+        calls.setdefault(answer.pid, []).append(answer.text)
+    for texts in calls.values():
+        assert sorted(texts) == [f"{n + 1} {{'model': b'weights'}}" for n in range(len(texts))]
+    missing = Task(task.function, Ask, Answer, files=(tmp_path / "absent",))
+    with pytest.raises(SetupError, match="absent"):
+        list(engine.map_items(missing, [Work(0, b"x", Ask())]))
+
+
 _HARMLESS = ("digest", "refuse", "fail", "wrong_type", "print", "exit")
 _HARMFUL = ("segfault", "leave", "garbage", "half", "announce", "lie", "die_if_used")
 

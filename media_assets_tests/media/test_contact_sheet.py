@@ -59,6 +59,17 @@ def test_any_caption_is_drawn(caption: str, status: str) -> None:
     contact_sheet([Cell(None, caption, status)], cell_px=48)
 
 
+def test_boxes_are_drawn_where_they_lie_on_the_thumbnail() -> None:
+    thumbnail = make_jpeg(0, (96, 48))  # lies in the middle of the tile: from row 24 on
+    plain = opened(contact_sheet([Cell(thumbnail, "x", "accepted")]))[8:104, 8:104].astype(int)
+    boxed = opened(contact_sheet([Cell(thumbnail, "x", "accepted", ((0.25, 0.0, 0.5, 1.0),))]))[8:104, 8:104].astype(
+        int
+    )
+    rows, columns = np.nonzero(np.abs(boxed - plain).max(axis=2) > 60)
+    assert (rows.min(), rows.max()) == (pytest.approx(24, abs=1), pytest.approx(71, abs=1))
+    assert (columns.min(), columns.max()) == (pytest.approx(24, abs=1), pytest.approx(71, abs=1))
+
+
 def test_a_layout_that_makes_no_sense_is_refused() -> None:
     cell = Cell(None, "x", "accepted")
     for cells, columns, side in (([], 8, 96), ([cell] * 2001, 8, 96), ([cell], 0, 96), ([cell], 8, 9000)):

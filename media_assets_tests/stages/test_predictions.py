@@ -15,14 +15,12 @@ from PIL import Image
 from media_assets.engine.limits import WorkerLimits
 from media_assets.engine.map_items import ProcessPoolEngine
 from media_assets.errors import (
-    ErrorCode,
     ItemError,
     ModelCode,
     ModelUnfit,
     NotMaterialized,
     Outage,
     ReconciliationBroken,
-    RivalRun,
 )
 from media_assets.lake.blobs import blob_path
 from media_assets.lake.crash_points import watch_crash_points
@@ -31,7 +29,7 @@ from media_assets.lake.overview import batch_overview
 from media_assets.stages import predictions
 from media_assets.stages.done import done_batches
 from media_assets.stages.models import InstalledModel, installed_models
-from media_assets.stages.predicting import FramePredictor, FrameToPredict
+from media_assets.stages.predicting import FramePredictor, try_models
 from media_assets.stages.predictions import PredictionsReport, PredictOptions, predict_batch
 from media_assets.stages.stage import FRAMES, IMAGE_STAGES, KEYFRAMES, PREDICTIONS, TENSORS
 from media_assets.stages.workbench import RetryOnly
@@ -352,22 +350,20 @@ def test_a_killed_run_leaves_the_batch_undone_and_the_next_ends_like_a_clean_one
 def test_frames_that_are_replaced_while_models_are_asked_are_asked_about_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sound, n_rivals = predictions._audited, 0
+    sound, n_tries = predictions._audited, 0
 
     def meanwhile(rows: Any) -> Any:
-        nonlocal n_rivals
-        n_rivals += 1
-        if n_rivals <= limit:
-            desk.case.run(refetch=True)
+        nonlocal n_tries
+        n_tries += 1
+        if n_tries == 1:
+            desk.case.run([FRAMES])
         return sound(rows)
 
     monkeypatch.setattr(predictions, "_audited", meanwhile)
-    limit = 1
+    monkeypatch.setattr("media_assets.stages.attempts.time.sleep", lambda seconds: None)
     desk.run()
-    assert (n_rivals, desk.is_done()) == (2, True)
-    limit = 10
-    with pytest.raises(RivalRun):
-        desk.run(again=True)
+    assert n_tries == 2
+    assert desk.is_done()
 
 
 def pooled(desk: Desk, limits: WorkerLimits | None = None) -> Desk:
@@ -409,10 +405,6 @@ def test_an_onnx_model_is_loaded_and_asked_in_a_confined_worker(desk: Desk) -> N
     here = desk.rows()
     pooled(desk).run(again=True)
     assert desk.rows().equals(here)
-    desk.install((b"garbage", describe()))
-    with pytest.raises(ModelUnfit) as raised:
-        desk.run()
-    assert raised.value.code is ModelCode.FILE_UNREADABLE
 
 
 def test_the_sheet_shows_the_least_sure_frames_first(desk: Desk) -> None:
@@ -421,17 +413,13 @@ def test_the_sheet_shows_the_least_sure_frames_first(desk: Desk) -> None:
     assert [cell.caption.split()[0] for cell in report.cells] == surest_last[:2]
 
 
-def test_an_item_error_names_the_frame(desk: Desk) -> None:
-    frame = FrameToPredict("k", "f" * 32, "a" * 64, "0" * 64)
-    predictor = FramePredictor(desk.case.bench, BATCH, desk.models, PredictOptions().still_limits, _Deaf(), False)
-    (predicted,) = predictor.predictions([frame])
-    assert isinstance(predicted.error, ItemError)
-    assert predicted.error.code is ErrorCode.STORAGE_FAILED
-    assert "f" * 32 in predicted.error.message
-
-
-class _Deaf:
-    outage_least, outage_share = 3, 0.5
-
-    def note(self, error: ItemError) -> None:
-        pass
+def test_a_gray_picture_tells_whether_models_can_be_used(desk: Desk) -> None:
+    engine = ProcessPoolEngine(1)
+    try_models(engine, desk.models)
+    desk.install((b"garbage", describe()))
+    with pytest.raises(ModelUnfit) as raised:
+        try_models(engine, desk.models)
+    assert raised.value.code is ModelCode.FILE_UNREADABLE
+    desk.install((picky_classifier(), describe()))
+    with pytest.raises(ItemError, match="model_output_invalid"):
+        try_models(desk.case.bench.engine, desk.models)

@@ -1,0 +1,202 @@
+"""`predictions/frames` in the graph: with its batch, again when its frames changed, and never without a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from media_assets.cli import main
+from media_assets.defs.descriptions import asset_key
+from media_assets.defs.failed_batches import failed_batches
+from media_assets.defs.graph import build_defs
+from media_assets.defs.resources import Settings
+from media_assets.defs.retry_letters import retry_dead_letters
+from media_assets.defs.runs import Launcher, made_otherwise, stages_selected
+from media_assets.errors import ErrorCode
+from media_assets.lake.delta import Provenance
+from media_assets.stages.done import done_batches
+from media_assets.stages.stage import IMAGE_STAGES, PREDICTIONS, STAGES
+from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, PREDICTIONS_FRAMES
+from media_assets_tests.defs.sensor_ticks import Daemon
+from media_assets_tests.defs.test_graph import requested
+from media_assets_tests.media.models.tiny import colour_detector, describe, install, moody_classifier
+from media_assets_tests.tables.rows import valid
+
+Plan = Callable[[], list[str]]
+
+KEY = dg.AssetKey(["predictions", "frames"])
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A lake in a temporary folder, with a detector that finds the same box in every picture."""
+    described = describe("detection", output={"task": "detection", "form": "yolo", "min_score": 0.01})
+    sidecar = install(tmp_path / "models", colour_detector([(8, 8, 8, 8)]), described)
+    specs = '[{"size": [32, 32], "resize_shorter_px": 36}]'
+    lake = str(tmp_path / "lake")
+    return Settings(lake, n_workers=0, tensor_specs=specs, allowed_networks="127.0.0.0/8", models=str(sidecar))
+
+
+def moody(settings: Settings, most_red: float) -> Settings:
+    """The same with a model that fails where a picture is too red; 0 fails on all, 1 on none."""
+    folder = Path(settings.models).parent
+    return replace(settings, models=str(install(folder, moody_classifier(most_red), describe())))
+
+
+def spec_of(settings: Settings) -> dg.AssetSpec:
+    return next(spec for spec in build_defs(settings).resolve_all_asset_specs() if spec.key == KEY)
+
+
+def test_a_batch_is_read_and_labelled_by_one_run_that_tells_what_models_say(
+    launcher: Launcher, plan_four: Plan, instance: dg.DagsterInstance, settings: Settings
+) -> None:
+    first, second = plan_four()[:2]
+    (result,) = launcher.materialize([first, second], launcher.stages)
+    assert result.success, result.error
+    rows = settings.open_lake().scan(PREDICTIONS_FRAMES).collect()
+    assert rows.height == 6
+    for batch_id in (first, second):
+        found = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=KEY, asset_partitions=[batch_id]), limit=1
+        ).records
+        assert found[0].asset_materialization is not None
+        told = found[0].asset_materialization.metadata
+        assert (told["accepted"].value, told["frames_asked"].value, told["dagster/partition_row_count"].value) == (
+            3,
+            3,
+            3,
+        )
+        assert "| best label | frames |" in str(told["tiny-detection labels"].value)
+        assert "data:image/jpeg;base64" in str(told["least_sure"].value)
+        assert str(told["models"].value).startswith("tiny-detection@1.0+")
+        for name in ("contract_holds", "reconciles"):
+            (check,) = instance.event_log_storage.get_asset_check_execution_history(
+                dg.AssetCheckKey(KEY, name), limit=1, partition_filter=None
+            )
+            assert check.event is not None
+            assert check.event.dagster_event is not None
+            assert check.event.dagster_event.asset_check_evaluation_data.blocking
+    lake, options = settings.open_lake(), settings.options()
+    assert done_batches(lake, STAGES) == {first, second}
+    assert made_otherwise(lake, STAGES, options, settings.installed_models()) == {}
+    others = moody(settings, most_red=1)
+    older = made_otherwise(lake, STAGES, options, others.installed_models())
+    assert older == {first: {"predictions/frames"}, second: {"predictions/frames"}}
+    (result,) = Launcher(others, instance).remake({first: older[first]})
+    assert result.success, result.error
+    made = lake.scan(PREDICTIONS_FRAMES, {"batch_id": [first]}).collect()
+    assert set(made["model"]) == {"tiny-classification"}
+    assert set(lake.scan(ITEM_STATUS).filter(pl.col("stage") == "raw.media").collect()["attempts"]) == {1}
+
+
+def test_automation_asks_for_models_with_their_batch_and_again_when_its_frames_changed(
+    plan_four: Plan, instance: dg.DagsterInstance, settings: Settings
+) -> None:
+    first, second = plan_four()[:2]
+
+    def made(*keys: dg.AssetKey) -> None:
+        for key in keys:
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=first))
+
+    assert spec_of(replace(settings, models="")).automation_condition is None
+    asked, cursor = requested(instance, settings)
+    assert {("raw/media", first), ("predictions/frames", first), ("predictions/frames", second)} <= asked
+    made(*(asset_key(stage.contract) for stage in STAGES))
+    asked, cursor = requested(instance, settings, cursor)
+    assert ("predictions/frames", first) not in asked
+    made(asset_key(FRAMES_IMAGES))
+    asked, cursor = requested(instance, settings, cursor)
+    assert ("predictions/frames", first) in asked
+    made(KEY)
+    asked, _ = requested(instance, settings, cursor)
+    assert ("predictions/frames", first) not in asked
+
+
+def test_a_model_that_cannot_be_used_fails_its_step_alone_and_waits_for_a_person(
+    plan_four: Plan, instance: dg.DagsterInstance, settings: Settings
+) -> None:
+    batch_id = plan_four()[0]
+    broken = Launcher(moody(settings, most_red=0), instance)
+    (result,) = broken.materialize([batch_id], broken.stages)
+    assert not result.success
+    assert "model_fails_on_most" in str(result.error)
+    assert done_batches(settings.open_lake(), IMAGE_STAGES) == {batch_id}
+    (failed,) = failed_batches(instance)
+    assert (failed.selection, failed.may_pass, failed.config) == ([KEY], False, {"predict_frames": {
+        "again": False, "accept_failures": False,
+    }})  # fmt: skip
+
+
+def test_the_version_of_the_asset_names_its_models(settings: Settings) -> None:
+    assert spec_of(replace(settings, models="")).code_version == PREDICTIONS.code_version
+    assert spec_of(settings).code_version == f"1/{settings.installed_models()[0].name}"
+    missing = spec_of(replace(settings, models="/no/such/model.json"))
+    assert missing.code_version == "1/model_description_invalid", "the graph loads all the same"
+
+
+@pytest.mark.parametrize(
+    ("code", "stages", "step"),
+    [(ErrorCode.BLOB_DAMAGED, IMAGE_STAGES, "read_images"), (ErrorCode.TIMEOUT, (PREDICTIONS,), "predict_frames")],
+)
+def test_a_frame_that_is_gone_is_replayed_from_its_raw_file_and_all_else_by_the_models_alone(
+    plan_four: Plan, instance: dg.DagsterInstance, settings: Settings, code: ErrorCode, stages: Any, step: str
+) -> None:
+    batch_id = plan_four()[0]
+    letter = valid(
+        ITEM_STATUS, stage=PREDICTIONS.name, batch_id=batch_id, item_key="k", error_code=code.value, is_retryable=True
+    )
+    settings.open_lake().overwrite(ITEM_STATUS, ITEM_STATUS.frame([letter]), {}, Provenance("run", "1"))
+    daemon = Daemon(instance, replace(settings, item_retries=2, item_retry_seconds=0), retry_dead_letters)
+    (request,) = daemon.tick()
+    assert list(request.asset_selection or ()) == [asset_key(stage.contract) for stage in stages]
+    assert request.run_config == {"ops": {step: {"config": {"retry_items": {batch_id: ["k"]}}}}}
+
+
+@pytest.mark.slow
+def test_the_command_line_labels_what_lacks_it_and_replays_dead_letters_of_the_stage(
+    plan_four: Plan, instance: dg.DagsterInstance, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id = plan_four()[0]
+    Launcher(replace(settings, models=""), instance).materialize([batch_id])
+    environment = {
+        "LAKE": settings.lake,
+        "WORKERS": "0",
+        "ALLOWED_NETWORKS": "127.0.0.0/8",
+        "TENSOR_SPECS": settings.tensor_specs,
+        "MODELS": moody(settings, most_red=0.45).models,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(f"MEDIA_ASSETS_{name}", value)
+
+    def run(*arguments: str) -> Any:
+        result = CliRunner().invoke(main, [*arguments, "--json"], catch_exceptions=False)
+        assert result.exit_code == 0, result.output + result.stderr
+        return json.loads(result.stdout)
+
+    (row,) = run("materialize", "--batch", batch_id)["rows"]
+    letters = run("dead-letters", "list", "--stage", "predictions/frames")["rows"]
+    assert 1 <= row["failed"] == len(letters) < 3
+    assert {letter["error_code"] for letter in letters} == {"model_failed"}
+    statuses = run("status", "--batch", batch_id)["rows"]
+    assert [each["expected"] for each in statuses if each["stage"] == "predictions.frames"] == [3]
+    hits = dict(settings.open_lake().scan(ITEM_STATUS).select("stage", "attempts").unique().collect().iter_rows())
+    told = run("dead-letters", "replay", "--stage", "predictions/frames")
+    assert (told["replayed"], told["still_failed"]) == (len(letters), len(letters))
+    after = settings.open_lake().scan(ITEM_STATUS, {"stage": [stage.name for stage in IMAGE_STAGES]}).collect()
+    assert set(after["attempts"]) == {1}
+    assert hits["predictions.frames"] == 1
+
+
+def test_without_a_model_only_who_names_the_stage_makes_it(instance: dg.DagsterInstance, settings: Settings) -> None:
+    without = Launcher(replace(settings, models=""), instance)
+    assert stages_selected([], without.stages) == IMAGE_STAGES
+    assert stages_selected(["predictions/frames"], without.stages) == (PREDICTIONS,)
+    assert stages_selected([], Launcher(settings, instance).stages) == STAGES
