@@ -77,7 +77,16 @@ def test_every_table_is_an_asset_with_schema_owner_and_description() -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["raw/media", "frames/images", "frames/keyframes", "tensors/images", "tensors/histograms", "tensors/statistics"],
+    [
+        "raw/media",
+        "frames/images",
+        "frames/keyframes",
+        "tensors/images",
+        "tensors/histograms",
+        "tensors/statistics",
+        "labels/queue",
+        "labels/consensus",
+    ],
 )
 def test_column_lineage_names_columns_that_exist(key: str) -> None:
     tables = {contract.path: contract for contract in ALL_TABLES}
