@@ -55,13 +55,18 @@ def cohen_kappa(ratings: pl.DataFrame, first: str, second: str) -> float | None:
     return float(_task(_rows(both)).kappa_pairwise(first, second))
 
 
-def cohen_kappas(ratings: pl.DataFrame) -> pl.DataFrame:
-    """Cohen's kappa of every two people who have subjects in common: `first`, `second`, `n_subjects`, `kappa`."""
+def cohen_kappas(ratings: pl.DataFrame, n_pairs: int = 100) -> pl.DataFrame:
+    """Cohen's kappa of two people who have subjects in common: `first`, `second`, `n_subjects`, `kappa`.
+
+    Of more than `n_pairs` pairs, those with most subjects in common.
+    """
     pairs = (
         ratings.join(ratings, on="subject_id", suffix="_2")
         .filter(pl.col("annotator") < pl.col("annotator_2"))
         .group_by(first="annotator", second="annotator_2")
         .agg(n_subjects=pl.len().cast(pl.Int64))
+        .sort("n_subjects", "first", "second", descending=[True, False, False])
+        .head(n_pairs)
         .sort("first", "second")
     )
     kappas = [cohen_kappa(ratings, first, second) for first, second in pairs.select("first", "second").iter_rows()]

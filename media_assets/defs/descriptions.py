@@ -18,6 +18,9 @@ from media_assets.stages.report import BatchReport, StageReport
 from media_assets.tables import (
     FRAMES_IMAGES,
     FRAMES_KEYFRAMES,
+    LABELS_ANNOTATIONS,
+    LABELS_CONSENSUS,
+    LABELS_QUEUE,
     MANIFEST,
     PREDICTIONS_FRAMES,
     RAW_MEDIA,
@@ -89,6 +92,25 @@ _LINEAGE: dict[str, dict[str, list[tuple[TableContract, str]]]] = {
         name: [(TENSORS_HISTOGRAMS, name)] for name in ("spec", "channel", "n_tensors", "histogram")
     }
     | {name: [(TENSORS_HISTOGRAMS, "histogram")] for name in ("n_values", "mean", "std")},
+    LABELS_QUEUE.path: {
+        name: [(FRAMES_IMAGES, source), (FRAMES_KEYFRAMES, source)]
+        for name, source in {
+            "batch_id": "batch_id",
+            "item_key": "item_key",
+            "subject_id": "frame_id",
+            "media_id": "media_id",
+            "blob": "blob",
+            "media_type": "blob_mime",
+        }.items()
+    },
+    LABELS_CONSENSUS.path: {
+        name: [(LABELS_ANNOTATIONS, name)] for name in ("batch_id", "project", "task_key", "round", "value", "label")
+    }
+    | {
+        "n_annotators": [(LABELS_ANNOTATIONS, "annotator")],
+        "agreement": [(LABELS_ANNOTATIONS, "value")],
+        "settled_at": [(LABELS_ANNOTATIONS, "updated_at")],
+    },
 }
 
 

@@ -211,6 +211,8 @@ def _agreement_metadata(lake: Lake, project: LabelProject) -> Metadata:
         metadata[f"{project.name}: Krippendorff's alpha"] = found.alpha
     if found.fleiss is not None:
         metadata[f"{project.name}: Fleiss' kappa"] = found.fleiss
+    if not found.cohen.is_empty():
+        metadata[f"{project.name}: Cohen's kappa"] = dg.MetadataValue.md(_as_markdown(found.cohen))
     if not found.annotators.is_empty():
         metadata[f"{project.name}: annotators"] = dg.MetadataValue.md(_as_markdown(found.annotators))
     return metadata

@@ -1,4 +1,4 @@
-"""A batch into the queues of its projects: its erased items withdrawn, its stills looked at once, the best queued.
+"""A batch into the queues of its projects: erased items withdrawn, stills looked at once, the best queued.
 
 Not here: choosing (`curation/priorities.py`), or what keeps a task from being there twice (`queue.py`).
 """
@@ -15,6 +15,7 @@ from media_assets.engine.map_items import Engine
 from media_assets.labeling.candidates import Looks, frames_of, look_at, videos_of, with_hashes
 from media_assets.labeling.project_files import LabelProject, require_valid
 from media_assets.labeling.queue import Enqueued, enqueue, withdraw_erased
+from media_assets.labeling.settling import forget_withdrawn
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake, Provenance
 
@@ -46,6 +47,7 @@ def queue_batch(
     for project in projects:
         require_valid(project)
     withdrawn = withdraw_erased(lake, batch_id, at, provenance)
+    forget_withdrawn(lake, batch_id, provenance)
     subjects: dict[str, pl.DataFrame] = {}
     looks = Looks()
     if any(project.subject == "frame" for project in projects):

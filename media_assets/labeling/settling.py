@@ -27,6 +27,7 @@ from media_assets.tables import LABELS_ANNOTATIONS, LABELS_CONSENSUS, LABELS_QUE
 
 SETTLING_CODE_VERSION = "1"
 
+_MOST_PAIRS = 20
 _ANSWERED = (LabelState.ANNOTATED, LabelState.AGREED, LabelState.NEEDS_ADJUDICATION, LabelState.ACCEPTED)
 
 
@@ -146,6 +147,18 @@ def _moves(task: Mapping[str, Any], verdict: Verdict, project: LabelProject) -> 
     return [TaskMove(key, step, LabelActor.SETTLING, told) for step in steps]
 
 
+def forget_withdrawn(lake: Lake, batch_id: str, provenance: Provenance) -> int:
+    """Take what was settled of withdrawn tasks of a batch out of `labels/consensus`; how many rows that were."""
+    here = {"batch_id": [batch_id]}
+    is_withdrawn = pl.col("state") == LabelState.WITHDRAWN
+    withdrawn = lake.scan(LABELS_QUEUE, here).filter(is_withdrawn).select("task_key").collect()
+    rows = lake.scan(LABELS_CONSENSUS, here).collect()
+    kept = rows.join(withdrawn, on="task_key", how="anti")
+    if kept.height < rows.height:
+        lake.overwrite(LABELS_CONSENSUS, kept, here, provenance)
+    return rows.height - kept.height
+
+
 @dataclass(frozen=True)
 class ProjectAgreement:
     """How far the people of one project agree, over everything that was answered."""
@@ -178,6 +191,6 @@ def project_agreement(lake: Lake, project: LabelProject) -> ProjectAgreement:
         len(judged),
         krippendorff_alpha(frame) if has_labels else None,
         fleiss_kappa(frame) if has_labels else None,
-        cohen_kappas(frame),
+        cohen_kappas(frame, _MOST_PAIRS),
         annotator_report(judged),
     )

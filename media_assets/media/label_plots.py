@@ -45,7 +45,7 @@ def queue_png(depth: Mapping[str, Mapping[str, int]], ages_days: Sequence[float]
             left.barh(names, counts, left=[begun[n] for n in names], color=colour, label=state.replace("_", " "))
         begun = {name: begun[name] + n for name, n in zip(names, counts, strict=True)}
     left.set_xlabel("tasks", fontsize=8)
-    left.legend(fontsize=7, edgecolor="none", ncols=2)
+    figure.legend(fontsize=7, edgecolor="none", ncols=len(_STATES), loc="outside upper right", columnspacing=1)
     counts = [0] * len(_AGES)
     for age in ages_days:
         counts[next(place for place, (end, _) in enumerate(_AGES) if age < end)] += 1

@@ -59,6 +59,12 @@ def test_cohens_kappa_is_that_of_the_textbook(table: tuple[int, int, int, int], 
     assert cohen_kappas(frame).rows() == [("a", "b", sum(table), cohen_kappa(frame, "a", "b"))]
 
 
+def test_of_many_pairs_those_with_most_in_common_are_shown() -> None:
+    frame = by_person(a="xxyy", b="xyyy", c="xy..", d="x...")
+    assert cohen_kappas(frame, 1).select("first", "second", "n_subjects").rows() == [("a", "b", 4)]
+    assert cohen_kappas(frame).height == 6
+
+
 FLEISS_1971 = """
     0 0 0 0 14 / 0 2 6 4 2 / 0 0 3 5 6 / 0 3 9 2 0 / 2 2 8 1 1
     7 7 0 0 0 / 3 2 6 3 0 / 2 5 3 2 2 / 6 5 2 1 0 / 0 2 2 3 7

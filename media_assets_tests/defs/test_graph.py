@@ -93,6 +93,8 @@ def test_every_table_is_an_asset_with_schema_owner_and_description() -> None:
         "tensors/histograms",
         "tensors/statistics",
         "predictions/frames",
+        "labels/queue",
+        "labels/consensus",
     ],
 )
 def test_column_lineage_names_columns_that_exist(key: str) -> None:

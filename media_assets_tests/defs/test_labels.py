@@ -121,6 +121,7 @@ def test_a_batch_is_queued_shown_and_settled(
     told_of_consensus = told(instance, LABELS_CONSENSUS, batch_id)
     assert (told_of_consensus["settled"], told_of_consensus["ties"], told_of_consensus["unreadable"]) == (3, 0, 0)
     assert told_of_consensus["real-or-fake: Krippendorff's alpha"] == 1
+    assert "| ls:0 | ls:1 | 3 | 1.00 |" in told_of_consensus["real-or-fake: Cohen's kappa"]
     assert "| ls:1 | 3 | 3 | 1.00 |" in told_of_consensus["real-or-fake: annotators"]
     assert "data:image/png;base64" in told_of_consensus["answers"]
     assert checks(instance, LABELS_CONSENSUS, "contract_holds") == [True]

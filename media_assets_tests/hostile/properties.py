@@ -40,6 +40,11 @@ PROPERTIES = {
     "lake overwrite": f"{_TESTS}.lake.test_delta:test_any_overwrites_leave_what_a_dict_would_hold",
     "duplicates": f"{_TESTS}.stages.test_rows:test_duplicates_do_not_depend_on_the_order_of_arrival",
     "histograms": f"{_TESTS}.stages.test_histograms:test_any_history_of_batches_ends_in_the_statistics_of_one_pass",
+    "label states": f"{_TESTS}.curation.test_label_states:test_every_walk_keeps_the_promises",
+    "label priorities": f"{_TESTS}.curation.test_priorities:test_any_order_of_rows_gives_one_order_of_frames",
+    "regions": f"{_TESTS}.curation.test_matching:test_no_pairing_overlaps_more",
+    "agreement": f"{_TESTS}.curation.test_agreement:test_similarity_is_symmetric_bounded_and_one_for_equal_answers",
+    "consensus": f"{_TESTS}.curation.test_consensus:test_no_order_of_answers_or_regions_changes_the_verdict",
     "status merging": f"{_TESTS}.stages.test_interleavings:"
     "test_any_order_of_failures_fixes_and_replays_ends_in_the_tables_of_a_clean_run",
 }

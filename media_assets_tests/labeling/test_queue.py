@@ -86,6 +86,8 @@ def test_the_best_of_a_batch_are_queued_and_no_more_by_being_asked_again(lake: L
     assert rows(lake, "task_key") == first
     # A model has seen the others meanwhile: those that are queued stay, with the priority of now.
     seen = pl.concat([candidates(range(4), 1.0), candidates([7, 8], 0.0)])
+    assert enqueue(lake, of_three, BATCH, seen, LATER, US).n_new == 0
+    assert rows(lake, "task_key") == first, "the others are worth more now, and the places are taken"
     enqueue(lake, project(per_batch=6), BATCH, seen, LATER, US)
     priorities = dict(zip(rows(lake, "task_key"), rows(lake, "priority"), strict=True))
     assert priorities[key(0)] == pytest.approx((0.6 * 1 + 0.3 * 0.5) / 0.9)

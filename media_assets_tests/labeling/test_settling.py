@@ -9,7 +9,7 @@ import pytest
 
 from media_assets.curation.label_states import LabelActor, LabelMove
 from media_assets.labeling.queue import TaskMove, another_round, apply_moves, withdraw_media
-from media_assets.labeling.settling import Settled, project_agreement, settle_batch
+from media_assets.labeling.settling import Settled, forget_withdrawn, project_agreement, settle_batch
 from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.delta import Lake
 from media_assets.media.identity import media_id
@@ -136,6 +136,14 @@ def test_what_is_withdrawn_has_no_label(four: Lake) -> None:
     withdraw_media(four, [media_id(b"0"), media_id(b"1")], "asked to", LabelActor.ERASURE, LATER, US)
     settle(four)
     assert set(consensus(four)) == {key(2), key(3)}
+
+
+def test_the_label_of_what_is_withdrawn_is_forgotten_whatever_project_it_was_of(four: Lake) -> None:
+    settle(four)
+    withdraw_media(four, [media_id(b"0")], "asked to", LabelActor.ERASURE, LATER, US)
+    assert forget_withdrawn(four, BATCH, US) == 1
+    assert set(consensus(four)) == {key(1), key(2), key(3)}
+    assert forget_withdrawn(four, BATCH, US) == 0
 
 
 def test_the_latest_round_that_is_answered_counts(four: Lake) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media_assets.errors import ContractBroken, TableDamaged
-from media_assets.lake.delta import Lake, Provenance
+from media_assets.lake.delta import Lake, Provenance, Rewritten
 from media_assets.tables import (
     ITEM_STATUS,
     MANIFEST,
@@ -269,6 +269,60 @@ def test_an_overwrite_that_lost_the_race_replaces_what_the_winner_wrote(
     plan(lake, "a", ["loser"])
     assert len(opened) == 2
     assert planned(lake) == [("a", "loser")]
+
+
+# --- rewrites ---
+
+
+def add_to(batch_id: str, keys: list[str]) -> Callable[[pl.LazyFrame], Rewritten | None]:
+    """A change that adds items to a batch; and says nothing is to be done where they are there."""
+
+    def change(table: pl.LazyFrame) -> Rewritten | None:
+        rows = table.filter(pl.col("batch_id") == batch_id).collect()
+        missing = sorted(set(keys) - set(rows["item_key"]))
+        added = MANIFEST.frame(manifest(batch_id, missing))
+        return Rewritten([batch_id], pl.concat([rows, added])) if missing else None
+
+    return change
+
+
+def test_a_rewrite_starts_from_what_is_there_and_leaves_the_rest(lake: Lake) -> None:
+    plan(lake, "b", ["3"])
+    assert lake.rewrite(MANIFEST, add_to("a", ["1"]), US)
+    assert lake.rewrite(MANIFEST, add_to("a", ["2"]), US)
+    assert planned(lake) == [("a", "1"), ("a", "2"), ("b", "3")]
+    table = lake.table(MANIFEST)
+    assert table is not None
+    before = table.version()
+    assert not lake.rewrite(MANIFEST, add_to("a", ["1", "2"]), US)
+    again = lake.table(MANIFEST)
+    assert again is not None
+    assert again.version() == before, "nothing to be done is no commit"
+
+
+@pytest.mark.parametrize("rival_batch", ["a", "b"])
+def test_a_rewrite_that_lost_the_race_starts_anew_whichever_batch_the_winner_rewrote(
+    lake: Lake, waits: list[float], rival_batch: str
+) -> None:
+    seen: list[int] = []
+    lake.rewrite(MANIFEST, add_to("a", ["1"]), US)
+
+    def change(table: pl.LazyFrame) -> Rewritten | None:
+        seen.append(table.collect().height)
+        if len(seen) == 1:
+            lake.rewrite(MANIFEST, add_to(rival_batch, ["rival"]), US)
+        return add_to("a", ["2"])(table)
+
+    assert lake.rewrite(MANIFEST, change, US)
+    assert seen == [1, 2], "the second time it saw what the winner wrote"
+    assert planned(lake) == sorted([("a", "1"), ("a", "2"), (rival_batch, "rival")])
+
+
+def test_a_rewrite_of_rows_outside_of_its_batches_is_refused(lake: Lake) -> None:
+    rows = MANIFEST.frame(manifest("b", ["1"]))
+    with pytest.raises(ContractBroken, match="batch_id"):
+        lake.rewrite(MANIFEST, lambda _: Rewritten(["a"], rows), US)
+    assert planned(lake) == []
 
 
 # --- contracts that grow ---

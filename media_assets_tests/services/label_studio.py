@@ -56,9 +56,13 @@ class LabelStudioServer:
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
         return answer.json() if answer.content else None
 
-    def project(self, config: str, annotators: int = 1) -> int:
+    def project(self, config: str, annotators: int = 1, title: str = "") -> int:
         """A new project; its id."""
-        body = {"title": f"test {uuid.uuid4().hex[:12]}", "label_config": config, "maximum_annotations": annotators}
+        body = {
+            "title": title or f"test {uuid.uuid4().hex[:12]}",
+            "label_config": config,
+            "maximum_annotations": annotators,
+        }
         return int(self.call("POST", "/api/projects", body)["id"])
 
     def user(self, name: str) -> int:

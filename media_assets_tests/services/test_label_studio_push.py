@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import re
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -200,3 +201,25 @@ def test_tasks_get_as_many_annotators_as_they_want(
     push_all(client, project, [*one, *two])
     found = {row["task_key"]: row["overlap"] for row in label_studio.overlaps(project)}
     assert found == {one[0].task_key: 1, two[0].task_key: 2}
+
+
+def test_two_pushes_at_a_time_leave_each_task_there_once(label_studio: LabelStudioServer, project: int) -> None:
+    """One writer is the rule; where it is broken, whoever looks last sees both copies and deletes the later one."""
+    tasks, failures = questions(60), []
+    both = threading.Barrier(2)
+
+    def push_them() -> None:
+        try:
+            with label_studio.client() as client:
+                both.wait(30)
+                list(push(client, project, tasks, batch_size=20))
+        except Exception as error:
+            failures.append(error)
+
+    pushers = [threading.Thread(target=push_them) for _ in range(2)]
+    for pusher in pushers:
+        pusher.start()
+    for pusher in pushers:
+        pusher.join(120)
+    assert failures == []
+    assert counted(label_studio.tasks(project)) == {task.task_key: 1 for task in tasks}
