@@ -37,10 +37,8 @@ def _policy_of(settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
 
     def lay(spec: dg.AssetSpec) -> dg.AssetSpec:
         group = "outcomes" if spec.key in _OF_ALL_STAGES else spec.key.path[0]
-        spec = predictions.as_configured(spec, settings)
+        spec = labels.as_configured(predictions.as_configured(spec, settings), settings)
         spec = spec.replace_attributes(owners=[OWNER], group_name=group, kinds=spec.kinds or {"deltalake"})
-        if spec.key in labels.AUTOMATED and not settings.label_projects:
-            spec = spec.replace_attributes(automation_condition=None)  # off: no run
         return spec.replace_attributes(freshness_policy=policy) if spec.key in freshness.LIVE and policy else spec
 
     return lay

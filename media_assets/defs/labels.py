@@ -17,7 +17,7 @@ from media_assets.defs.descriptions import Metadata, asset_key, definition_metad
 from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.label_studio import PULLED
 from media_assets.defs.partitions import BATCHES
-from media_assets.defs.resources import WorkbenchResource
+from media_assets.defs.resources import Settings, WorkbenchResource
 from media_assets.defs.retries import retried_if_it_may_pass
 from media_assets.labeling.batch_queue import BatchQueued, queue_batch
 from media_assets.labeling.overview import answers_overview, queue_overview
@@ -34,6 +34,7 @@ from media_assets.tables import (
     LABELS_ANNOTATIONS,
     LABELS_CONSENSUS,
     LABELS_QUEUE,
+    PREDICTIONS_FRAMES,
     TableContract,
 )
 
@@ -43,8 +44,18 @@ _C = dg.AutomationCondition
 
 WHEN_ANSWERED = (_C.any_deps_updated().since_last_handled() & ~_C.in_progress()).with_label("answers_came")
 
-AUTOMATED = frozenset({asset_key(LABELS_QUEUE), asset_key(LABELS_CONSENSUS)})
-"""What runs by itself only where a labelling project is configured."""
+_AUTOMATED = frozenset({asset_key(LABELS_QUEUE), asset_key(LABELS_CONSENSUS)})
+
+
+def as_configured(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
+    """The asset as the settings make it: without a project nothing here runs by itself; with models the queue waits for
+    what they say.
+    """
+    if spec.key in _AUTOMATED and not settings.label_projects:
+        return spec.replace_attributes(automation_condition=None)
+    if spec.key == asset_key(LABELS_QUEUE) and settings.models:
+        return spec.replace_attributes(deps=[*spec.deps, asset_key(PREDICTIONS_FRAMES)])
+    return spec
 
 
 def _check_specs(contract: TableContract, **more: str) -> list[dg.AssetCheckSpec]:

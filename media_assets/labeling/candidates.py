@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, field
 
-import pandera.polars as pa
 import polars as pl
 
 from media_assets.engine.map_items import Engine
@@ -19,7 +18,7 @@ from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
 from media_assets.media.fingerprints import thumbnail_hash
 from media_assets.media.still import StillRead, StillRequest
-from media_assets.tables import FRAMES_IMAGES, FRAMES_KEYFRAMES, RAW_MEDIA, TableContract
+from media_assets.tables import FRAMES_IMAGES, FRAMES_KEYFRAMES, PREDICTIONS_FRAMES, RAW_MEDIA
 
 _LOOK = Task("media_assets.media.still:read_frame", StillRequest, StillRead)
 
@@ -33,21 +32,6 @@ CANDIDATE = pl.Schema(
         "uncertainty": pl.Float64,
         "perceptual_hash": pl.UInt64,
     }
-)
-
-
-class _UncertaintyModel(pa.DataFrameModel):
-    batch_id: str
-    frame_id: str
-    uncertainty: pl.Float64 = pa.Field(nullable=True)
-
-
-_UNCERTAINTY = TableContract(
-    key=("predictions", "frames"),
-    model=_UncertaintyModel,
-    primary_key=("batch_id", "frame_id"),
-    partition_by=("batch_id",),
-    description="The columns of `predictions/frames` that the queue reads.",
 )
 
 
@@ -71,7 +55,7 @@ def frames_of(lake: Lake, batch_id: str) -> pl.DataFrame:
     )
     stills = pl.concat([lake.scan(table, here).select(columns) for table in (FRAMES_IMAGES, FRAMES_KEYFRAMES)])
     predicted = (
-        lake.scan(_UNCERTAINTY, here)
+        lake.scan(PREDICTIONS_FRAMES, here)
         .group_by(subject_id="frame_id")
         .agg(pl.col("uncertainty").max())
         .select("subject_id", "uncertainty")

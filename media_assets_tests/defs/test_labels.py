@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import dagster as dg
-import pandera.polars as pa
-import polars as pl
 import pytest
 
 from media_assets.curation.label_states import LabelActor, LabelMove
@@ -19,9 +17,17 @@ from media_assets.defs.resources import Settings
 from media_assets.defs.runs import Launcher
 from media_assets.labeling.queue import TaskMove, apply_moves
 from media_assets.lake.delta import Lake
-from media_assets.tables import FRAMES_IMAGES, LABELS_ANNOTATIONS, LABELS_CONSENSUS, LABELS_QUEUE, TableContract
+from media_assets.tables import (
+    FRAMES_IMAGES,
+    LABELS_ANNOTATIONS,
+    LABELS_CONSENSUS,
+    LABELS_QUEUE,
+    PREDICTIONS_FRAMES,
+    TableContract,
+)
 from media_assets_tests.defs.test_graph import requested
 from media_assets_tests.labeling.queues import NOON, US, annotation
+from media_assets_tests.tables.rows import valid
 
 
 @pytest.fixture
@@ -69,6 +75,15 @@ def test_without_a_project_nothing_asks_for_the_queue_and_with_one_it_comes_with
     asked = requested(instance, on)[0]
     assert {("labels/queue", batch) for batch in batch_ids} <= asked
     assert not {key for key, _ in asked if key in ("labels/consensus", "labels/annotations")}
+
+
+def test_where_models_label_frames_the_queue_waits_for_what_they_say(on: Settings) -> None:
+    def waits_for(settings: Settings) -> set[str]:
+        node = build_defs(settings).resolve_asset_graph().get(asset_key(LABELS_QUEUE))
+        return {key.to_user_string() for key in node.parent_keys}
+
+    assert waits_for(on) == {"frames/images", "frames/keyframes"}
+    assert waits_for(replace(on, models="/models/animals.toml")) == waits_for(on) | {"predictions/frames"}
 
 
 def asked_to_settle(instance: dg.DagsterInstance, settings: Settings, cursor: Any = None) -> tuple[set[str], Any]:
@@ -139,18 +154,6 @@ def test_a_batch_that_no_project_is_for_is_queued_for_none(
     assert settings.open_lake().scan(LABELS_QUEUE).collect().is_empty()
 
 
-class _PredictionModel(pa.DataFrameModel):
-    batch_id: str
-    frame_id: str
-    model: str
-    uncertainty: pl.Float64 = pa.Field(nullable=True)
-
-
-_PREDICTIONS = TableContract(
-    ("predictions", "frames"), _PredictionModel, ("batch_id", "frame_id", "model"), ("batch_id",), "P."
-)
-
-
 def test_what_a_model_is_unsure_of_comes_first_once_there_are_predictions(
     plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, launcher: Launcher, on: Settings
 ) -> None:
@@ -159,11 +162,11 @@ def test_what_a_model_is_unsure_of_comes_first_once_there_are_predictions(
     frames = lake.scan(FRAMES_IMAGES).sort("frame_id").collect()["frame_id"].to_list()
     doubts = {frames[0]: [0.0, 0.1], frames[1]: [1.0, 0.2], frames[2]: [None]}
     rows = [
-        {"batch_id": batch_id, "frame_id": frame, "model": f"m{i}", "uncertainty": doubt}
+        valid(PREDICTIONS_FRAMES, batch_id=batch_id, frame_id=frame, model=f"m{i}", uncertainty=doubt)
         for frame, each in doubts.items()
         for i, doubt in enumerate(each)
     ]
-    lake.overwrite(_PREDICTIONS, _PREDICTIONS.frame(rows), {"batch_id": [batch_id]}, US)
+    lake.overwrite(PREDICTIONS_FRAMES, PREDICTIONS_FRAMES.frame(rows), {"batch_id": [batch_id]}, US)
     (result,) = Launcher(on, instance).label([batch_id], LABELS_QUEUE)
     assert result.success, result.error
     queued = lake.scan(LABELS_QUEUE).sort("priority", descending=True).collect()
