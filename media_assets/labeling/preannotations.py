@@ -7,35 +7,14 @@ what people answer (`results.py`).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any
+from typing import Any
 
-import pandera.polars as pa
 import polars as pl
 
 from media_assets.curation.answers import QuestionKind
 from media_assets.labeling.project_files import LabelProject
 from media_assets.lake.delta import Lake
-from media_assets.tables import TableContract
-
-_REGION = pl.Struct(dict.fromkeys(("score", "x", "y", "width", "height"), pl.Float64) | {"label": pl.String})
-
-
-class _SaidModel(pa.DataFrameModel):
-    batch_id: str
-    frame_id: str
-    model: str
-    model_version: str
-    score: pl.Float64 = pa.Field(nullable=True)
-    regions: Annotated[pl.List, _REGION]
-
-
-_SAID = TableContract(
-    key=("predictions", "frames"),
-    model=_SaidModel,
-    primary_key=("batch_id", "frame_id", "model"),
-    partition_by=("batch_id",),
-    description="The columns of `predictions/frames` that people are shown.",
-)
+from media_assets.tables import PREDICTIONS_FRAMES
 
 
 def preannotations(
@@ -44,7 +23,8 @@ def preannotations(
     """Frame id → the pre-annotations of each model that said something which the project asks about."""
     if project.subject != "frame" or not batch_ids:
         return {}
-    rows = lake.scan(_SAID, {"batch_id": sorted(batch_ids)}).filter(pl.col("frame_id").is_in(list(frame_ids)))
+    said = lake.scan(PREDICTIONS_FRAMES, {"batch_id": sorted(batch_ids)})
+    rows = said.filter(pl.col("frame_id").is_in(list(frame_ids)))
     found: dict[str, list[dict[str, Any]]] = {}
     for row in rows.sort("frame_id", "model").collect().iter_rows(named=True):
         if (told := preannotation(row, project)) is not None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
-from deltalake import write_deltalake
 
 from media_assets.curation.answers import Region
 from media_assets.labeling.label_studio.validation import ConfigRules
@@ -17,7 +15,9 @@ from media_assets.labeling.project_files import open_project
 from media_assets.labeling.results import answer_of
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
-from media_assets_tests.labeling.queues import BATCH
+from media_assets.tables import PREDICTIONS_FRAMES
+from media_assets_tests.labeling.queues import BATCH, US
+from media_assets_tests.tables.rows import valid
 
 SIDES = ("x", "y", "width", "height")
 
@@ -77,16 +77,9 @@ def test_the_predictions_of_a_lake_are_found_by_frame_and_none_where_there_is_no
     lake, project = Lake(LakeLocation(str(tmp_path / "lake"))), open_project("image-classes")
     frames = [f"{number:032x}" for number in range(3)]
     assert preannotations(lake, project, [BATCH], frames) == {}
-    schema = {
-        "score": pl.Float64,
-        "regions": pl.List(pl.Struct(dict.fromkeys(SIDES, pl.Float64) | {"label": pl.String, "score": pl.Float64})),
-    }
-    rows = [said(region("animal", 0.5), frame=frame) for frame in frames]
-    write_deltalake(
-        str(tmp_path / "lake" / "predictions" / "frames"),
-        pl.DataFrame(rows, schema_overrides=schema),
-        partition_by=["batch_id"],
-    )
+    regions = [region("animal", 0.5)]
+    rows = [valid(PREDICTIONS_FRAMES, batch_id=BATCH, frame_id=frame, model="m", regions=regions) for frame in frames]
+    lake.overwrite(PREDICTIONS_FRAMES, PREDICTIONS_FRAMES.frame(rows), {"batch_id": [BATCH]}, US)
     found = preannotations(lake, project, [BATCH], frames[:2])
     assert sorted(found) == frames[:2]
-    assert found[frames[0]][0]["model_version"] == "m 2+0123456789ab"
+    assert found[frames[0]][0]["model_version"] == f"m {rows[0]['model_version']}"
