@@ -78,7 +78,10 @@ def test_the_predictions_of_a_lake_are_found_by_frame_and_none_where_there_is_no
     frames = [f"{number:032x}" for number in range(3)]
     assert preannotations(lake, project, [BATCH], frames) == {}
     regions = [region("animal", 0.5)]
-    rows = [valid(PREDICTIONS_FRAMES, batch_id=BATCH, frame_id=frame, model="m", regions=regions) for frame in frames]
+    rows = [
+        valid(PREDICTIONS_FRAMES, batch_id=BATCH, frame_id=frame, model="m", regions=regions, task="classification")
+        for frame in frames
+    ]
     lake.overwrite(PREDICTIONS_FRAMES, PREDICTIONS_FRAMES.frame(rows), {"batch_id": [BATCH]}, US)
     found = preannotations(lake, project, [BATCH], frames[:2])
     assert sorted(found) == frames[:2]
