@@ -177,8 +177,8 @@ def _cells(made: BatchQueued, rows: pl.DataFrame) -> list[Cell]:
     asked = rows.filter(pl.col("subject_id").is_in(list(made.looks.thumbnails)) & (pl.col("state") != "withdrawn"))
     first = asked.sort("priority", "task_key", descending=[True, False]).unique("subject_id", maintain_order=True)
     return [
-        Cell(made.looks.thumbnails[subject_id], f"{priority:.2f} {item_key}", "accepted")
-        for subject_id, priority, item_key in first.head(_N_CELLS).select("subject_id", "priority", "item_key").rows()
+        Cell(made.looks.thumbnails[row["subject_id"]], f"{row['priority']:.2f} {row['item_key']}", row["state"])
+        for row in first.head(_N_CELLS).iter_rows(named=True)
     ]
 
 
