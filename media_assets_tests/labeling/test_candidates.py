@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandera.polars as pa
 import polars as pl
 import pytest
 import simplejpeg
@@ -26,6 +27,7 @@ from media_assets.tables import (
     LABELS_CONSENSUS,
     LABELS_QUEUE,
     RAW_MEDIA,
+    TableContract,
 )
 from media_assets_tests.labeling.queues import BATCH, NOON, US, project
 from media_assets_tests.tables.rows import sha, valid
@@ -66,6 +68,34 @@ def test_every_still_is_there_once(filled: Lake) -> None:
     assert frames["subject_id"].to_list() == [f"{n:032x}" for n in (1, 2, 3, 4)]
     assert frames["uncertainty"].null_count() == 4, "there is no table of predictions"
     assert frames_of(filled, "other.0001").is_empty()
+
+
+class _PredictionModel(pa.DataFrameModel):
+    batch_id: str
+    frame_id: str
+    model: str
+    uncertainty: pl.Float64 = pa.Field(nullable=True)
+
+
+_PREDICTIONS = TableContract(
+    ("predictions", "frames"), _PredictionModel, ("batch_id", "frame_id", "model"), ("batch_id",), "P."
+)
+
+
+def test_what_a_model_is_unsure_of_comes_first_once_there_are_predictions(filled: Lake) -> None:
+    """The greatest doubt of several models counts; a frame without any is between."""
+    doubts = {1: [0.0, 0.1], 2: [1.0, 0.2], 3: [None]}
+    rows = [
+        {"batch_id": BATCH, "frame_id": f"{frame:032x}", "model": f"m{i}", "uncertainty": doubt}
+        for frame, each in doubts.items()
+        for i, doubt in enumerate(each)
+    ]
+    filled.overwrite(_PREDICTIONS, _PREDICTIONS.frame(rows), HERE, US)
+    assert frames_of(filled, BATCH)["uncertainty"].to_list() == [0.1, 1.0, None, None]
+    queue_batch(filled, BlobStore.at(filled.location), InProcessEngine(), [project(per_batch=3)], BATCH, NOON, US)
+    queued = filled.scan(LABELS_QUEUE).collect().sort("priority", "task_key", descending=[True, False])
+    assert queued["subject_id"].to_list() == [f"{frame:032x}" for frame in (2, 3, 4)]
+    assert videos_of(filled, BATCH)["uncertainty"].to_list() == [None]
 
 
 def test_every_video_is_there_once_under_its_first_key(filled: Lake) -> None:
