@@ -10,13 +10,15 @@ import dagster as dg
 import pytest
 
 from media_assets.curation.label_states import LabelActor, LabelMove
-from media_assets.defs import labels
+from media_assets.defs import images, labels
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.graph import build_defs
 from media_assets.defs.resources import Settings
 from media_assets.defs.runs import Launcher
+from media_assets.errors import ContractBroken
 from media_assets.labeling.queue import TaskMove, apply_moves
 from media_assets.lake.delta import Lake
+from media_assets.stages.stage import IMAGE_STAGES
 from media_assets.tables import FRAMES_IMAGES, LABELS_ANNOTATIONS, LABELS_CONSENSUS, LABELS_QUEUE, TableContract
 from media_assets_tests.defs.test_graph import requested
 from media_assets_tests.labeling.queues import NOON, US, annotation
@@ -71,10 +73,12 @@ def test_without_a_project_nothing_asks_for_the_queue_and_with_one_it_comes_with
     assert not {key for key, _ in asked if key in ("labels/consensus", "labels/annotations")}
 
 
-def asked_to_settle(instance: dg.DagsterInstance, settings: Settings, cursor: Any = None) -> tuple[set[str], Any]:
-    """Batches whose consensus one tick asks for."""
+def asked_of(
+    contract: TableContract, instance: dg.DagsterInstance, settings: Settings, cursor: Any = None
+) -> tuple[set[str], Any]:
+    """Batches of one table that one tick asks for."""
     result = dg.evaluate_automation_conditions(
-        build_defs(settings), instance, dg.AssetSelection.assets(asset_key(LABELS_CONSENSUS)), cursor=cursor
+        build_defs(settings), instance, dg.AssetSelection.assets(asset_key(contract)), cursor=cursor
     )
     keys = [each.true_subset.expensively_compute_partition_keys() for each in result.results]
     return set().union(*keys), result.cursor
@@ -84,12 +88,34 @@ def test_answers_are_a_reason_to_settle_again(
     plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, on: Settings
 ) -> None:
     batch_ids = plan_four()
-    _, cursor = asked_to_settle(instance, on)
+    _, cursor = asked_of(LABELS_CONSENSUS, instance, on)
     instance.report_runless_asset_event(dg.AssetMaterialization(asset_key(LABELS_ANNOTATIONS), partition=batch_ids[0]))
-    asked, cursor = asked_to_settle(instance, on, cursor)
+    asked, cursor = asked_of(LABELS_CONSENSUS, instance, on, cursor)
     assert asked == {batch_ids[0]}
-    asked, _ = asked_to_settle(instance, on, cursor)
+    asked, _ = asked_of(LABELS_CONSENSUS, instance, on, cursor)
     assert asked == set(), "once"
+
+
+def test_a_batch_whose_pictures_failed_first_is_queued_once_they_are_there(
+    plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, on: Settings
+) -> None:
+    """The queue was to be made in the run that failed, and so counts as failed itself."""
+    batch_id, launcher = plan_four()[0], Launcher(on, instance)
+    _, cursor = asked_of(LABELS_QUEUE, instance, on)
+    chain = [asset_key(table) for table in (*(stage.contract for stage in IMAGE_STAGES), LABELS_QUEUE)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "read_batch", _broken)
+        assert not launcher._execute((batch_id,), chain, {}, {"partition_key": batch_id}).success
+    asked, cursor = asked_of(LABELS_QUEUE, instance, on, cursor)
+    assert asked == set(), "its stills are missing"
+    assert launcher.materialize([batch_id])[0].success
+    asked, cursor = asked_of(LABELS_QUEUE, instance, on, cursor)
+    assert asked == {batch_id}
+    assert asked_of(LABELS_QUEUE, instance, on, cursor)[0] == set(), "once"
+
+
+def _broken(*_: object) -> None:
+    raise ContractBroken("broken")
 
 
 def test_a_batch_is_queued_shown_and_settled(
