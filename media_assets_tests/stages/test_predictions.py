@@ -47,6 +47,7 @@ from media_assets_tests.shelf import Shelf
 from media_assets_tests.stages.batches import BATCH, Case, make_bench, write_manifest
 
 STAGE = "predictions.frames"
+PLUG_INS = "media_assets_tests.media.models.plugins:"
 SHOWN = {"width_px": 16, "height_px": 16}
 
 
@@ -197,6 +198,9 @@ def test_a_model_that_fails_on_most_is_to_blame_and_nothing_is_published(desk: D
         desk.run()
     assert raised.value.code is ModelCode.FAILS_ON_MOST
     assert desk.fates() == {}
+    desk.install((b"", describe(adapter=PLUG_INS + "Buggy")))
+    with pytest.raises(ModelUnfit, match="RuntimeError: a defect"):
+        desk.run()
     desk.install((moody_classifier(most_red=0.75), describe()))
     desk.run()
     assert desk.fates()["red.png"] == "failed/model_failed"
@@ -370,9 +374,6 @@ def pooled(desk: Desk, limits: WorkerLimits | None = None) -> Desk:
     """The same desk, with frames decoded and models asked in a worker process."""
     desk.case.bench = replace(desk.case.bench, engine=ProcessPoolEngine(1, limits))
     return desk
-
-
-PLUG_INS = "media_assets_tests.media.models.plugins:"
 
 
 def test_frames_are_asked_about_together_in_a_worker_without_rights(desk: Desk) -> None:
