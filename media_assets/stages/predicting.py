@@ -6,11 +6,13 @@ what the answers mean for the tables (`predictions.py`), decoding or asking (`me
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from media_assets.engine.map_items import Engine
@@ -114,7 +116,9 @@ class FramePredictor:
 
     def _work(self, group: Sequence[tuple[FrameToPredict, bytes]]) -> Work[tuple[FrameToPredict, ...], LabelRequest]:
         frames = tuple(FrameBytes(len(data), frame.blob, self.wants_thumbnails) for frame, data in group)
-        request = LabelRequest(frames, tuple(model.version for model in self.models), self.limits)
+        # A frame is lossless, and may be larger than the file it was made of was allowed to be.
+        limits = msgspec.structs.replace(self.limits, max_bytes=sys.maxsize)
+        request = LabelRequest(frames, tuple(model.version for model in self.models), limits)
         return Work(tuple(frame for frame, _ in group), b"".join(data for _, data in group), request)
 
     def _read(self, frame: FrameToPredict) -> bytes | None:

@@ -26,6 +26,7 @@ from media_assets.lake.blobs import blob_path
 from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.delta import Provenance
 from media_assets.lake.overview import batch_overview
+from media_assets.media.still import StillLimits
 from media_assets.stages import predictions
 from media_assets.stages.done import done_batches
 from media_assets.stages.models import InstalledModel, installed_models
@@ -166,6 +167,8 @@ def test_what_was_said_stays_and_nothing_is_asked_twice(desk: Desk) -> None:
     assert desk.run(again=True).n_asked == 4
     assert desk.rows().equals(before)
     assert desk.fates() == dict.fromkeys(FILES, "accepted")
+    desk.run(again=True, still_limits=StillLimits(max_bytes=10))
+    assert desk.fates() == dict.fromkeys(FILES, "accepted"), "a frame may be larger than its raw file was allowed to be"
 
 
 def test_a_frame_that_a_model_cannot_take_is_a_dead_letter_and_its_replay_touches_it_alone(desk: Desk) -> None:
@@ -421,6 +424,9 @@ def test_a_gray_picture_tells_whether_models_can_be_used(desk: Desk) -> None:
     with pytest.raises(ModelUnfit) as raised:
         try_models(engine, desk.models)
     assert raised.value.code is ModelCode.FILE_UNREADABLE
+    desk.install((b"", describe(adapter="no.such:PlugIn")))
+    with pytest.raises(ModelUnfit, match=r"no\.such"):
+        try_models(engine, desk.models)
     desk.install((picky_classifier(), describe()))
     with pytest.raises(ItemError, match="model_output_invalid"):
         try_models(desk.case.bench.engine, desk.models)
