@@ -26,7 +26,10 @@ PER_BATCH_AND_CHANGE = (
     PER_BATCH
     | (
         # What it is made of was made anew, such as by a replay: it is behind then, whatever became of its last run.
-        _C.any_deps_updated().since_last_handled() & ~_C.in_progress() & ~_C.any_deps_in_progress()
+        _C.any_deps_updated().since_last_handled()
+        & ~_C.in_progress()
+        & ~_C.any_deps_in_progress()
+        & ~_C.any_deps_missing()
     )
 ).with_label("batch_is_missing_or_behind")
 

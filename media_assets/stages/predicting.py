@@ -6,16 +6,18 @@ what the answers mean for the tables (`predictions.py`), decoding or asking (`me
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from media_assets.engine.map_items import Engine
 from media_assets.engine.tasks import Outcome, Task, Work
-from media_assets.errors import MODEL_FAULTS, ErrorCode, ItemError, ModelCode, ModelUnfit
+from media_assets.errors import DECODER_FAULTS, MODEL_FAULTS, ErrorCode, ItemError, ModelCode, ModelUnfit
 from media_assets.media.containers.png import encode_png
 from media_assets.media.identity import media_id as hash_of
 from media_assets.media.models.labelling import FrameBytes, FrameLabelled, FramesLabelled, LabelRequest
@@ -31,6 +33,8 @@ FRAMES_PER_WORK = 8
 """What a model is asked about together; a work's time limit is that of one item."""
 
 BYTES_PER_WORK = 32 << 20
+
+_OF_MODELS = MODEL_FAULTS | DECODER_FAULTS  # each of these frames was decoded before, when it was made
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,9 @@ class FramePredictor:
 
     def _work(self, group: Sequence[tuple[FrameToPredict, bytes]]) -> Work[tuple[FrameToPredict, ...], LabelRequest]:
         frames = tuple(FrameBytes(len(data), frame.blob, self.wants_thumbnails) for frame, data in group)
-        request = LabelRequest(frames, tuple(model.version for model in self.models), self.limits)
+        # A frame is lossless, and may be larger than the file it was made of was allowed to be.
+        limits = msgspec.structs.replace(self.limits, max_bytes=sys.maxsize)
+        request = LabelRequest(frames, tuple(model.version for model in self.models), limits)
         return Work(tuple(frame for frame, _ in group), b"".join(data for _, data in group), request)
 
     def _read(self, frame: FrameToPredict) -> bytes | None:
@@ -134,7 +140,8 @@ class FramePredictor:
             if len(frames) > 1:
                 self._again += frames
             else:
-                yield FramePredicted(frames[0], error=outcome.error)
+                told = f"Frame {frames[0].frame_id}: {outcome.error.message}"
+                yield FramePredicted(frames[0], error=ItemError(outcome.error.code, told))
             return
         answer = outcome.response
         assert answer is not None, "an outcome has a response or an error"
@@ -165,7 +172,7 @@ class FramePredictor:
             if each.error is not None and each.frame.item_key not in self._failed:
                 self._failed.add(each.frame.item_key)
                 self.outage.note(each.error)
-                if each.error.code in MODEL_FAULTS:
+                if each.error.code in _OF_MODELS:
                     self._blamed[each.frame.item_key] = each.error
             yield each
 

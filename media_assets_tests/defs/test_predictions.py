@@ -97,6 +97,7 @@ def test_a_batch_is_read_and_labelled_by_one_run_that_tells_what_models_say(
     assert set(lake.scan(ITEM_STATUS).filter(pl.col("stage") == "raw.media").collect()["attempts"]) == {1}
 
 
+@pytest.mark.slow
 def test_automation_asks_for_models_with_their_batch_and_again_when_its_frames_changed(
     plan_four: Plan, instance: dg.DagsterInstance, settings: Settings
 ) -> None:

@@ -26,6 +26,7 @@ from media_assets.lake.blobs import blob_path
 from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.delta import Provenance
 from media_assets.lake.overview import batch_overview
+from media_assets.media.still import StillLimits
 from media_assets.stages import predictions
 from media_assets.stages.done import done_batches
 from media_assets.stages.models import InstalledModel, installed_models
@@ -47,6 +48,7 @@ from media_assets_tests.shelf import Shelf
 from media_assets_tests.stages.batches import BATCH, Case, make_bench, write_manifest
 
 STAGE = "predictions.frames"
+PLUG_INS = "media_assets_tests.media.models.plugins:"
 SHOWN = {"width_px": 16, "height_px": 16}
 
 
@@ -165,6 +167,8 @@ def test_what_was_said_stays_and_nothing_is_asked_twice(desk: Desk) -> None:
     assert desk.run(again=True).n_asked == 4
     assert desk.rows().equals(before)
     assert desk.fates() == dict.fromkeys(FILES, "accepted")
+    desk.run(again=True, still_limits=StillLimits(max_bytes=10))
+    assert desk.fates() == dict.fromkeys(FILES, "accepted"), "a frame may be larger than its raw file was allowed to be"
 
 
 def test_a_frame_that_a_model_cannot_take_is_a_dead_letter_and_its_replay_touches_it_alone(desk: Desk) -> None:
@@ -197,6 +201,9 @@ def test_a_model_that_fails_on_most_is_to_blame_and_nothing_is_published(desk: D
         desk.run()
     assert raised.value.code is ModelCode.FAILS_ON_MOST
     assert desk.fates() == {}
+    desk.install((b"", describe(adapter=PLUG_INS + "Buggy")))
+    with pytest.raises(ModelUnfit, match="RuntimeError: a defect"):
+        desk.run()
     desk.install((moody_classifier(most_red=0.75), describe()))
     desk.run()
     assert desk.fates()["red.png"] == "failed/model_failed"
@@ -372,9 +379,6 @@ def pooled(desk: Desk, limits: WorkerLimits | None = None) -> Desk:
     return desk
 
 
-PLUG_INS = "media_assets_tests.media.models.plugins:"
-
-
 def test_frames_are_asked_about_together_in_a_worker_without_rights(desk: Desk) -> None:
     numbers = [str(n) for n in range(1, 9)]
     output = {"task": "classification", "scores": "probabilities"}
@@ -420,6 +424,9 @@ def test_a_gray_picture_tells_whether_models_can_be_used(desk: Desk) -> None:
     with pytest.raises(ModelUnfit) as raised:
         try_models(engine, desk.models)
     assert raised.value.code is ModelCode.FILE_UNREADABLE
+    desk.install((b"", describe(adapter="no.such:PlugIn")))
+    with pytest.raises(ModelUnfit, match=r"no\.such"):
+        try_models(engine, desk.models)
     desk.install((picky_classifier(), describe()))
     with pytest.raises(ItemError, match="model_output_invalid"):
         try_models(desk.case.bench.engine, desk.models)

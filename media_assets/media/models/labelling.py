@@ -76,9 +76,13 @@ def frame_labeller(files: Sequence[tuple[str, bytes]]) -> Callable[[bytes, Label
     bytes). Nothing of a model file is looked at before the function is called for the first time.
     """
     sidecars, data = files[0::2], [content for _, content in files[1::2]]
-    descriptions = [parse_description(content, name) for name, content in sidecars]
-    for description in descriptions:
-        _import_adapter(description)  # a worker can import no more once it has confined itself
+    try:
+        descriptions = [parse_description(content, name) for name, content in sidecars]
+        for description in descriptions:
+            _import_adapter(description)  # a worker can import no more once it has confined itself
+    except ModelUnfit as error:  # said by an answer: a worker that does not start says less
+        unfit = FramesLabelled((), error.code, error.message)
+        return lambda source, request: unfit
     asked: list[_Asked] = []
 
     def label_frames(source: bytes, request: LabelRequest) -> FramesLabelled:

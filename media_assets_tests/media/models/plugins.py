@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from media_assets.media.models.description import ModelDescription
-from media_assets.media.models.protocol import Answer, ClassScores, ModelRunFailed
+from media_assets.media.models.protocol import Answer, ClassScores
 from media_assets.media.resize import Pixels
 
 
@@ -59,10 +59,8 @@ class Broken(_PlugIn):
         return [self._sure_of(0)] * (len(frames) - 1)
 
 
-class Refusing(_PlugIn):
-    """Answers to one frame at a time."""
+class Buggy(_PlugIn):
+    """Has a defect."""
 
     def predict(self, frames: Pixels) -> Sequence[Answer]:
-        if len(frames) > 1:
-            raise ModelRunFailed("one at a time")
-        return [self._sure_of(0)]
+        raise RuntimeError("a defect")
