@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from media_assets.cli import main
+from media_assets.defs.partitions import PartitionRegistry
+from media_assets.defs.resources import Settings, open_instance
 from media_assets_tests.labeling.queues import annotate, answered, push, queue, said
 from media_assets_tests.lake.lakes import lake_at
 
@@ -48,6 +50,23 @@ def test_without_a_project_every_command_says_how_to_have_one(run: CliRunner) ->
         refused = run.invoke(main, ["labels", command])
         assert refused.exit_code == 1
         assert "MEDIA_ASSETS_LABEL_PROJECTS=real-or-fake" in refused.output
+
+
+def test_queue_and_settle_run_each_batch_that_matches(
+    run: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDIA_ASSETS_LABEL_PROJECTS", "real-or-fake")
+    monkeypatch.setenv("MEDIA_ASSETS_WORKERS", "0")
+    registry = PartitionRegistry(open_instance(Settings(lake=str(tmp_path / "lake"))))
+    for batch_id in ("a.0001", "b.0001"):
+        registry.register(batch_id, 0, {})
+    for command in ("queue", "settle"):
+        done = run.invoke(main, ["labels", command, "--batch", "a.*", "--json"])
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["rows"] == [{"batch_id": "a.0001", "result": "done", "error": ""}]
+    refused = run.invoke(main, ["labels", "queue", "--batch", "c.*"])
+    assert refused.exit_code == 1
+    assert "Expected a glob" in refused.output
 
 
 def test_projects_lists_those_that_come_along(run: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 import dagster as dg
 import polars as pl
 
-from media_assets.defs.automation import CORES, PER_BATCH
+from media_assets.defs.automation import AFTER_ITS_BATCH, CORES
 from media_assets.defs.dead_runs import note_process_of
 from media_assets.defs.descriptions import Metadata, asset_key, definition_metadata
 from media_assets.defs.interruption import interrupted_runs_are_canceled
@@ -65,7 +65,7 @@ def _check_specs(contract: TableContract, **more: str) -> list[dg.AssetCheckSpec
     code_version=QUEUE_CODE_VERSION,
     partitions_def=BATCHES,
     metadata=definition_metadata(LABELS_QUEUE),
-    automation_condition=PER_BATCH,
+    automation_condition=AFTER_ITS_BATCH,
     pool=CORES,
     check_specs=_check_specs(LABELS_QUEUE, asked_once="No question is in the queue twice, in whatever batches."),
 )
@@ -178,8 +178,8 @@ def _cells(made: BatchQueued, rows: pl.DataFrame) -> list[Cell]:
     asked = rows.filter(pl.col("subject_id").is_in(list(made.looks.thumbnails)) & (pl.col("state") != "withdrawn"))
     first = asked.sort("priority", "task_key", descending=[True, False]).unique("subject_id", maintain_order=True)
     return [
-        Cell(made.looks.thumbnails[subject_id], f"{priority:.2f} {item_key}", "accepted")
-        for subject_id, priority, item_key in first.head(_N_CELLS).select("subject_id", "priority", "item_key").rows()
+        Cell(made.looks.thumbnails[row["subject_id"]], f"{row['priority']:.2f} {row['item_key']}", row["state"])
+        for row in first.head(_N_CELLS).iter_rows(named=True)
     ]
 
 

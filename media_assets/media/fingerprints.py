@@ -22,7 +22,8 @@ def difference_hash(pixels: Pixels) -> int:
 
     The picture, (height, width, 3) uint8 RGB, is made gray and averaged to 9 x 8 cells. Scaling, recompression and
     brightness change few bits or none; a turn or a crop changes many. Two unlike pictures differ in some 32 bits, two
-    of a flat colour in none. It costs some 50 microseconds for a thumbnail.
+    of a flat colour in none. It costs 0.25 ms for a thumbnail, with its
+    decoding.
     """
     gray = Image.fromarray(pixels).convert("L").resize((_WIDTH, _HEIGHT), Image.Resampling.BOX)
     cells = np.asarray(gray, np.int16)

@@ -7,18 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 import dagster as dg
-import pandera.polars as pa
-import polars as pl
 import pytest
 
 from media_assets.curation.label_states import LabelActor, LabelMove
-from media_assets.defs import labels
+from media_assets.defs import images, labels
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.graph import build_defs
 from media_assets.defs.resources import Settings
 from media_assets.defs.runs import Launcher
+from media_assets.errors import ContractBroken
 from media_assets.labeling.queue import TaskMove, apply_moves
 from media_assets.lake.delta import Lake
+from media_assets.stages.stage import IMAGE_STAGES
 from media_assets.tables import FRAMES_IMAGES, LABELS_ANNOTATIONS, LABELS_CONSENSUS, LABELS_QUEUE, TableContract
 from media_assets_tests.defs.test_graph import requested
 from media_assets_tests.labeling.queues import NOON, US, annotation
@@ -65,16 +65,20 @@ def test_without_a_project_nothing_asks_for_the_queue_and_with_one_it_comes_with
     plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, settings: Settings, on: Settings
 ) -> None:
     batch_ids = plan_four()
-    assert not {key for key, _ in requested(instance, settings)[0] if key.startswith("labels/")}
+    for contract in (LABELS_QUEUE, LABELS_CONSENSUS):
+        off = build_defs(settings).resolve_assets_def(asset_key(contract)).specs_by_key[asset_key(contract)]
+        assert off.automation_condition is None
     asked = requested(instance, on)[0]
     assert {("labels/queue", batch) for batch in batch_ids} <= asked
     assert not {key for key, _ in asked if key in ("labels/consensus", "labels/annotations")}
 
 
-def asked_to_settle(instance: dg.DagsterInstance, settings: Settings, cursor: Any = None) -> tuple[set[str], Any]:
-    """Batches whose consensus one tick asks for."""
+def asked_of(
+    contract: TableContract, instance: dg.DagsterInstance, settings: Settings, cursor: Any = None
+) -> tuple[set[str], Any]:
+    """Batches of one table that one tick asks for."""
     result = dg.evaluate_automation_conditions(
-        build_defs(settings), instance, dg.AssetSelection.assets(asset_key(LABELS_CONSENSUS)), cursor=cursor
+        build_defs(settings), instance, dg.AssetSelection.assets(asset_key(contract)), cursor=cursor
     )
     keys = [each.true_subset.expensively_compute_partition_keys() for each in result.results]
     return set().union(*keys), result.cursor
@@ -84,12 +88,34 @@ def test_answers_are_a_reason_to_settle_again(
     plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, on: Settings
 ) -> None:
     batch_ids = plan_four()
-    _, cursor = asked_to_settle(instance, on)
+    _, cursor = asked_of(LABELS_CONSENSUS, instance, on)
     instance.report_runless_asset_event(dg.AssetMaterialization(asset_key(LABELS_ANNOTATIONS), partition=batch_ids[0]))
-    asked, cursor = asked_to_settle(instance, on, cursor)
+    asked, cursor = asked_of(LABELS_CONSENSUS, instance, on, cursor)
     assert asked == {batch_ids[0]}
-    asked, _ = asked_to_settle(instance, on, cursor)
+    asked, _ = asked_of(LABELS_CONSENSUS, instance, on, cursor)
     assert asked == set(), "once"
+
+
+def test_a_batch_whose_pictures_failed_first_is_queued_once_they_are_there(
+    plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, on: Settings
+) -> None:
+    """The queue was to be made in the run that failed, and so counts as failed itself."""
+    batch_id, launcher = plan_four()[0], Launcher(on, instance)
+    _, cursor = asked_of(LABELS_QUEUE, instance, on)
+    chain = [asset_key(table) for table in (*(stage.contract for stage in IMAGE_STAGES), LABELS_QUEUE)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "read_batch", _broken)
+        assert not launcher._execute((batch_id,), chain, {}, {"partition_key": batch_id}).success
+    asked, cursor = asked_of(LABELS_QUEUE, instance, on, cursor)
+    assert asked == set(), "its stills are missing"
+    assert launcher.materialize([batch_id])[0].success
+    asked, cursor = asked_of(LABELS_QUEUE, instance, on, cursor)
+    assert asked == {batch_id}
+    assert asked_of(LABELS_QUEUE, instance, on, cursor)[0] == set(), "once"
+
+
+def _broken(*_: object) -> None:
+    raise ContractBroken("broken")
 
 
 def test_a_batch_is_queued_shown_and_settled(
@@ -111,9 +137,6 @@ def test_a_batch_is_queued_shown_and_settled(
     assert "data:image/png;base64" in told_of_queue["queue"]
     assert "data:image/jpeg;base64" in told_of_queue["contact_sheet"]
     assert checks(instance, LABELS_QUEUE, "contract_holds") == checks(instance, LABELS_QUEUE, "asked_once") == [True]
-
-    (result,) = with_labels.label([batch_id], LABELS_QUEUE)
-    assert lake.scan(LABELS_QUEUE).sort("task_key").collect().equals(queued.sort("task_key"))
 
     answer(lake, batch_id)
     (result,) = with_labels.label([batch_id], LABELS_CONSENSUS)
@@ -137,37 +160,6 @@ def test_a_batch_that_no_project_is_for_is_queued_for_none(
     assert result.success
     assert "none is on" in told(instance, LABELS_QUEUE, batch_id)["projects"]
     assert settings.open_lake().scan(LABELS_QUEUE).collect().is_empty()
-
-
-class _PredictionModel(pa.DataFrameModel):
-    batch_id: str
-    frame_id: str
-    model: str
-    uncertainty: pl.Float64 = pa.Field(nullable=True)
-
-
-_PREDICTIONS = TableContract(
-    ("predictions", "frames"), _PredictionModel, ("batch_id", "frame_id", "model"), ("batch_id",), "P."
-)
-
-
-def test_what_a_model_is_unsure_of_comes_first_once_there_are_predictions(
-    plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, launcher: Launcher, on: Settings
-) -> None:
-    batch_id, lake = plan_four()[0], on.open_lake()
-    launcher.materialize([batch_id])
-    frames = lake.scan(FRAMES_IMAGES).sort("frame_id").collect()["frame_id"].to_list()
-    doubts = {frames[0]: [0.0, 0.1], frames[1]: [1.0, 0.2], frames[2]: [None]}
-    rows = [
-        {"batch_id": batch_id, "frame_id": frame, "model": f"m{i}", "uncertainty": doubt}
-        for frame, each in doubts.items()
-        for i, doubt in enumerate(each)
-    ]
-    lake.overwrite(_PREDICTIONS, _PREDICTIONS.frame(rows), {"batch_id": [batch_id]}, US)
-    (result,) = Launcher(on, instance).label([batch_id], LABELS_QUEUE)
-    assert result.success, result.error
-    queued = lake.scan(LABELS_QUEUE).sort("priority", descending=True).collect()
-    assert queued["subject_id"].to_list() == [frames[1], frames[2], frames[0]]
 
 
 def test_a_question_that_is_in_the_queue_twice_is_found(on: Settings) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandera.polars as pa
 import polars as pl
 import pytest
 import simplejpeg
@@ -16,8 +19,16 @@ from media_assets.labeling.candidates import CANDIDATE, frames_of, look_at, vide
 from media_assets.labeling.project_files import open_project
 from media_assets.lake.blobs import BlobStore
 from media_assets.lake.delta import Lake
-from media_assets.media.identity import media_id
-from media_assets.tables import FRAMES_IMAGES, FRAMES_KEYFRAMES, LABELS_QUEUE, RAW_MEDIA
+from media_assets.media.identity import label_task_key, media_id
+from media_assets.tables import (
+    FRAMES_IMAGES,
+    FRAMES_KEYFRAMES,
+    ITEM_STATUS,
+    LABELS_CONSENSUS,
+    LABELS_QUEUE,
+    RAW_MEDIA,
+    TableContract,
+)
 from media_assets_tests.labeling.queues import BATCH, NOON, US, project
 from media_assets_tests.tables.rows import sha, valid
 
@@ -59,6 +70,34 @@ def test_every_still_is_there_once(filled: Lake) -> None:
     assert frames_of(filled, "other.0001").is_empty()
 
 
+class _PredictionModel(pa.DataFrameModel):
+    batch_id: str
+    frame_id: str
+    model: str
+    uncertainty: pl.Float64 = pa.Field(nullable=True)
+
+
+_PREDICTIONS = TableContract(
+    ("predictions", "frames"), _PredictionModel, ("batch_id", "frame_id", "model"), ("batch_id",), "P."
+)
+
+
+def test_what_a_model_is_unsure_of_comes_first_once_there_are_predictions(filled: Lake) -> None:
+    """The greatest doubt of several models counts; a frame without any is between."""
+    doubts = {1: [0.0, 0.1], 2: [1.0, 0.2], 3: [None]}
+    rows = [
+        {"batch_id": BATCH, "frame_id": f"{frame:032x}", "model": f"m{i}", "uncertainty": doubt}
+        for frame, each in doubts.items()
+        for i, doubt in enumerate(each)
+    ]
+    filled.overwrite(_PREDICTIONS, _PREDICTIONS.frame(rows), HERE, US)
+    assert frames_of(filled, BATCH)["uncertainty"].to_list() == [0.1, 1.0, None, None]
+    queue_batch(filled, BlobStore.at(filled.location), InProcessEngine(), [project(per_batch=3)], BATCH, NOON, US)
+    queued = filled.scan(LABELS_QUEUE).collect().sort("priority", "task_key", descending=[True, False])
+    assert queued["subject_id"].to_list() == [f"{frame:032x}" for frame in (2, 3, 4)]
+    assert videos_of(filled, BATCH)["uncertainty"].to_list() == [None]
+
+
 def test_every_video_is_there_once_under_its_first_key(filled: Lake) -> None:
     videos = videos_of(filled, BATCH)
     assert videos.schema == CANDIDATE
@@ -83,6 +122,27 @@ def test_a_batch_goes_into_the_queues_of_its_projects(filled: Lake) -> None:
     assert queued.select("task_key", "subject", "blob", "media_type").rows() == [
         (f"video-timeline/{sha('e')}@r1", "video", sha("e"), "video/mp4")
     ]
+
+
+def test_an_erased_item_loses_its_tasks_and_its_label(filled: Lake) -> None:
+    blobs, engine = BlobStore.at(filled.location), InProcessEngine()
+    queue_batch(filled, blobs, engine, [project()], BATCH, NOON, US)
+    task = label_task_key("real-or-fake", f"{1:032x}", 1)
+    label = valid(LABELS_CONSENSUS, task_key=task, subject_id=f"{1:032x}")
+    filled.overwrite(LABELS_CONSENSUS, LABELS_CONSENSUS.frame([label]), HERE, US)
+    status = valid(ITEM_STATUS, item_key="1.jpg", status="erased", error_code=None)
+    filled.overwrite(ITEM_STATUS, ITEM_STATUS.frame([status]), HERE | {"stage": ["raw.media"]}, US)
+    assert queue_batch(filled, blobs, engine, [], BATCH, NOON, US).withdrawn == [task]
+    assert filled.scan(LABELS_CONSENSUS).collect().is_empty()
+
+
+def test_the_library_of_label_studio_is_not_imported_before_it_is_needed() -> None:
+    """It takes a second and 100 MB: whoever runs without a project, or only looks, never pays."""
+    code = (
+        "import sys, media_assets.labeling.batch_queue, media_assets.labeling.settling, media_assets.labeling.overview;"
+        "sys.exit(any(name in sys.modules for name in ('label_studio_sdk', 'nltk', 'matplotlib')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_nothing_is_queued_for_a_project_that_is_no_valid_one(filled: Lake, tmp_path: Path) -> None:
