@@ -105,3 +105,14 @@ def test_the_doctor_asks_for_the_pythons_that_the_project_takes() -> None:
     (oldest, newest) = doctor._PYTHONS
     assert wanted == f">={oldest[0]}.{oldest[1]},<{newest[0]}.{newest[1] + 1}"
     assert doctor._versions().passed == (oldest <= sys.version_info[:2] <= newest)
+
+
+@pytest.mark.parametrize("name", ["LABEL_STUDIO_TOKEN", "LABEL_STUDIO_HINT_SECRET"])
+def test_what_label_studio_is_known_by_stays_in_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "t0ken-of-nobody-else"
+    monkeypatch.setenv(f"{PREFIX}{name}", secret)
+    given = settings(**{name: secret})
+    resource = WorkbenchResource.of(given)
+    assert secret not in str(vars(resource))
+    assert secret not in repr(given)
+    assert resource.process_config_and_initialize().settings() == given

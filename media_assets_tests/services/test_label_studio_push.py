@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -54,11 +55,14 @@ def test_each_task_is_there_once_whatever_happens_to_an_import(
 ) -> None:
     tasks = questions(40)
     proxy.break_imports(fault, 2)
-    with label_studio.client(proxy.url, timeout_seconds=1.0 if fault is Fault.STALL else 30.0) as client:
+    seconds, wait = (1.0, time.sleep) if fault is Fault.STALL else (30.0, lambda _: time.sleep(0.05))
+    with label_studio.client(proxy.url, timeout_seconds=seconds, wait=wait) as client:
         pushed = list(push(client, project, tasks, batch_size=25))
     proxy.settle()
     assert proxy.n_broken == 2
-    if fault is Fault.LATE:  # what came after the last look is for the next push to find
+    if fault is not Fault.LATE:
+        assert not any(each.deleted for each in pushed), "what was done already is not sent again"
+    else:  # what came after the last look is for the next push to find
         with label_studio.client() as client:
             pushed = list(push(client, project, tasks, batch_size=25))
     stored = label_studio.tasks(project)

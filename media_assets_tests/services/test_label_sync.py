@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from media_assets.curation.label_states import LabelActor, LabelMove, LabelState
+from media_assets.labeling.label_studio import listing
 from media_assets.labeling.label_studio.client import LabelStudio
 from media_assets.labeling.project_files import LabelProject, open_project
 from media_assets.labeling.queue import TaskMove, apply_moves, enqueue, withdraw_media
@@ -192,7 +193,10 @@ def test_an_answer_that_fits_nothing_is_kept_and_told(place: Place) -> None:
     assert sorted(place.answers()["label"].to_list(), key=str) == [None, "unicorn"]
 
 
-def test_answers_to_both_of_two_copies_are_kept_and_neither_is_taken_for_taken_back(place: Place) -> None:
+def test_answers_to_both_of_two_copies_are_kept_and_neither_is_taken_for_taken_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PAGE_SIZE", 1)  # the copies come on different pages
     place.queue(1)
     place.sync().push()
     ((key, first),) = place.ids().items()
