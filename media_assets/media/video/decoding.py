@@ -34,9 +34,9 @@ _FAR = 256
 class Group(msgspec.Struct, frozen=True):
     """Packets `first` to `last` (of the index, both included), and the times of the pictures wanted of them.
 
-    `begins`: the time of the first one. Packets that are shown before it lead an open group: without the group before
-    they do not decode, and nothing after them is built on them, so they are passed over. `is_findable`: no other packet
-    has that time, and all have one: it is known again after a jump.
+    `begins`: the time of the first one. Packets up to the next key packet that are shown before it lead an open group:
+    without the group before they do not decode, and nothing after them is built on them, so they are passed over.
+    `is_findable`: no other packet has that time, and all have one: it is known again after a jump.
     """
 
     first: int
@@ -104,17 +104,7 @@ def groups_of(index: PacketIndex, wanted: Sequence[int]) -> list[Group]:
     Groups that overlap (pictures that lead the next key picture of an open group) become one. A picture without a key
     packet before it is in no group.
     """
-    places = np.flatnonzero(index.is_key & index.is_whole)
-    keys = np.maximum.accumulate(index.pts[places]) if len(places) else places
-    spans = []
-    for pts in wanted:
-        # An edit list may name a time twice: once cut away, to build on, and once shown.
-        at = np.flatnonzero((index.pts == pts) & index.is_shown & index.is_whole)
-        if not len(at):
-            continue
-        n_before = min(np.searchsorted(keys, pts, side="right"), np.searchsorted(places, at[0], side="right"))
-        if n_before:
-            spans.append((int(places[n_before - 1]), int(at[0]), pts))
+    spans = spans_of(index, wanted)
     groups: list[Group] = []
     findable = _findable(index, [first for first, _, _ in spans])
     for first, last, pts in sorted(spans):
@@ -126,6 +116,28 @@ def groups_of(index: PacketIndex, wanted: Sequence[int]) -> list[Group]:
         else:
             groups.append(Group(first, last, int(index.pts[first]), frozenset({pts}), first in findable))
     return groups
+
+
+def spans_of(index: PacketIndex, wanted: Sequence[int]) -> list[tuple[int, int, int]]:
+    """The first and the last packet to decode for each picture, and its time; without those that cannot be decoded.
+
+    Times go back where one edit of a list follows another: packets that it cuts away carry later ones than its next.
+    """
+    places = np.flatnonzero(index.is_key & index.is_whole)
+    times = index.pts[places]
+    spans = []
+    for pts in wanted:
+        # An edit list may name a time twice: once cut away, to build on, and once shown.
+        at = np.flatnonzero((index.pts == pts) & index.is_shown & index.is_whole)
+        if not len(at):
+            continue
+        before = int(np.searchsorted(places, at[0], side="right")) - 1
+        if before >= 0 and times[before] > pts:  # it leads the key picture that it follows
+            earlier = np.flatnonzero(times[:before] <= pts)
+            before = int(earlier[-1]) if len(earlier) else -1
+        if before >= 0:
+            spans.append((int(places[before]), int(at[0]), pts))
+    return spans
 
 
 def _findable(index: PacketIndex, firsts: Sequence[int]) -> set[int]:
@@ -175,7 +187,7 @@ def chosen_pictures(
 
 def _decoded(container: InputContainer, stream: VideoStream, left: _Left, *, jumps: bool) -> Iterator[VideoFrame]:
     number, packets = -1, container.demux(stream)
-    has_jumped = is_broken = False
+    has_jumped = is_broken = has_other_key = False
     while left.groups:
         group = left.groups[0]
         if jumps and group.is_findable and group.first - number > _FAR:
@@ -192,8 +204,10 @@ def _decoded(container: InputContainer, stream: VideoStream, left: _Left, *, jum
         number += 1
         if number < group.first:
             continue
+        has_other_key |= packet.is_keyframe and number > group.first
+        is_leading = time < group.begins and not has_other_key
         try:
-            frames = [] if is_broken or time < group.begins else stream.codec_context.decode(packet)
+            frames = [] if is_broken or is_leading else stream.codec_context.decode(packet)
             if number == group.last and not is_broken:
                 frames = [*frames, *stream.codec_context.decode(None)]
         except av.FFmpegError as error:
@@ -204,7 +218,7 @@ def _decoded(container: InputContainer, stream: VideoStream, left: _Left, *, jum
             left.give_up(group, "the decoder gave no picture for it")
             left.groups.popleft()
             stream.codec_context.flush_buffers()
-            is_broken = False
+            is_broken = has_other_key = False
 
 
 def _jumped(container: InputContainer, stream: VideoStream, group: Group) -> Iterator[av.Packet[VideoStream]]:

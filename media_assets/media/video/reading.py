@@ -8,6 +8,7 @@ says.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import msgspec
@@ -18,7 +19,7 @@ from media_assets.media.boundary import decoding
 from media_assets.media.containers.png import encode_png
 from media_assets.media.frames import small_jpeg
 from media_assets.media.identity import frame_id, require_same_file
-from media_assets.media.video.decoding import Group, Undecodable, chosen_pictures, groups_of, out_of_reach
+from media_assets.media.video.decoding import Group, Undecodable, chosen_pictures, groups_of, out_of_reach, spans_of
 from media_assets.media.video.keyframes import KeyframeCounts, KeyframeRequest, choose_keyframes, keyframes
 from media_assets.media.video.opening import VideoFile, VideoLimits, sniffed
 from media_assets.media.video.packets import PacketIndex
@@ -29,6 +30,9 @@ from media_assets.media.video.upright import Turns, upright
 
 PART_BYTES = 192 << 20
 """Uncompressed pixels of a part: an answer, and the memory of a worker, hold it whatever the pictures show."""
+
+PART_DECODED_PIXELS = 2_000_000_000
+"""Of all pictures that a part decodes on the way to its own: some six seconds of one core, where an item has thirty."""
 
 
 class VideoRequest(msgspec.Struct, frozen=True):
@@ -118,7 +122,7 @@ def plan_video(file: VideoFile, request: VideoRequest) -> VideoPlan:
         probe=probe,
         time_base=probe.pictures.time_base,
         stills=tuple(_planned(choice, index) for choice in choices),
-        parts=tuple(_parts(choices, index, max(PART_BYTES // (3 * size_px), 1), wanted.limits)),
+        parts=tuple(_parts([choice.pts for choice in choices], index, size_px, wanted.limits)),
         counts=counts,
     )
 
@@ -152,10 +156,25 @@ def _planned(choice: Choice, index: PacketIndex) -> PlannedStill:
     )
 
 
-def _parts(choices: list[Choice], index: PacketIndex, n_stills: int, limits: VideoLimits) -> list[PartRequest]:
-    parts = []
-    for start in range(0, len(choices), n_stills):
-        wanted = [choice.pts for choice in choices[start : start + n_stills]]
-        groups = groups_of(index, wanted)
-        parts.append(PartRequest(tuple(groups), limits, tuple(out_of_reach(groups, wanted).faults)))
-    return parts
+def _parts(wanted: Sequence[int], index: PacketIndex, size_px: int, limits: VideoLimits) -> Iterator[PartRequest]:
+    n_stills, n_packets = max(PART_BYTES // (3 * size_px), 1), PART_DECODED_PIXELS // size_px
+    spans = {pts: (first, last) for first, last, pts in spans_of(index, wanted)}
+    part: list[int] = []
+    decoded, end = 0, -1  # packets of the part, and the last one of them
+    for pts in wanted:
+        first, last = spans.get(pts, (end + 1, end))
+        more = last - max(first - 1, end) if first <= end else last - first + 1
+        # Within a group nothing is won by a new part: it would decode the group from its beginning.
+        is_too_much = first > end and decoded + more > n_packets
+        if part and (len(part) == n_stills or is_too_much):
+            yield _part(part, index, limits)
+            part, decoded, more = [], 0, last - first + 1
+        part.append(pts)
+        decoded, end = decoded + max(more, 0), max(end, last)
+    if part:
+        yield _part(part, index, limits)
+
+
+def _part(wanted: Sequence[int], index: PacketIndex, limits: VideoLimits) -> PartRequest:
+    groups = groups_of(index, wanted)
+    return PartRequest(tuple(groups), limits, tuple(out_of_reach(groups, wanted).faults))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tempfile
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -170,3 +171,19 @@ def remux(
                     packet.time_base, packet.is_keyframe, packet.stream = stream.time_base, is_key, copy
                     out.mux(packet)
         return path.read_bytes()
+
+
+def with_edits(mp4: bytes, edits: Sequence[tuple[int, int]]) -> bytes:
+    """An MP4 whose edit list shows these stretches one after the other: (pictures, the first one of them)."""
+    at = mp4.index(b"elst") - 4
+    size, per_second = struct.unpack_from(">I", mp4, at)[0], struct.unpack_from(">I", mp4, mp4.index(b"mdhd") + 16)[0]
+    begins = struct.unpack_from(">i", mp4, at + 20)[0]
+    rows = b"".join(
+        struct.pack(">IiI", round(n * 1000 / 24), begins + first * per_second // 24, 0x10000) for n, first in edits
+    )
+    new = struct.pack(">I4sII", 16 + len(rows), b"elst", 0, len(edits)) + rows
+    out = bytearray(mp4[:at] + new + mp4[at + size :])
+    for kind in (b"moov", b"trak", b"edts"):
+        box = mp4.index(kind) - 4
+        struct.pack_into(">I", out, box, struct.unpack_from(">I", out, box)[0] + len(new) - size)
+    return bytes(out)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from media_assets.media.video import decoding
 from media_assets.media.video.decoding import Group, Undecodable, chosen_pictures, groups_of
 from media_assets.media.video.opening import VideoLimits, opened, pictures_of, sniffed
 from media_assets.media.video.packets import PacketIndex, index_packets
-from media_assets_tests.media.video.clips import OPEN_H264, clip, make_clip, remux
+from media_assets_tests.media.video.clips import OPEN_H264, clip, make_clip, number_in, remux, with_edits
 
 CLIPS: dict[str, Callable[[], bytes]] = {
     **{
@@ -119,6 +120,27 @@ def test_a_jump_after_which_the_video_ends_early_gives_no_picture_twice(monkeypa
     monkeypatch.setattr(decoding, "_FAR", 5)
     monkeypatch.setattr(decoding, "_jumped", lambda *of: islice(jumped(*of), 4))
     assert came(data, wanted) == read
+
+
+B_FRAMES = {"preset": "ultrafast", "x264-params": "scenecut=0:bframes=2:b-adapt=0:keyint=8:min-keyint=8"}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_picture_that_edits_show_is_the_one_that_all_of_the_video_would_give(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    edits = [(int(random.integers(3, 20)), int(random.integers(0, 30))) for _ in range(1 + seed % 3)]
+    data = with_edits(make_clip(n=48, options=B_FRAMES), edits)
+    shown: dict[int, set[int]] = {}
+    with av.open(io.BytesIO(data)) as container:
+        for frame in container.decode(video=0):
+            assert frame.pts is not None
+            shown.setdefault(frame.pts, set()).add(number_in(frame.to_ndarray(format="rgb24")))
+    groups = groups_of(index_of(data), sorted(shown))
+    found = chosen_pictures(io.BytesIO(data), "video/mp4", groups, VideoLimits(), undecodable := Undecodable())
+    given = {frame.pts: number_in(frame.to_ndarray(format="rgb24")) for frame, _ in found}
+    assert {pts: number for pts, number in given.items() if pts is None or number not in shown[pts]} == {}
+    assert set(given) | set(undecodable.faults) == set(shown)
+    assert not undecodable.faults
 
 
 def test_pictures_without_a_time_of_their_own_are_not_jumped_to(monkeypatch: pytest.MonkeyPatch) -> None:

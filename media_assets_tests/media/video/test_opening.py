@@ -90,7 +90,9 @@ def test_files_are_opened_in_one_place() -> None:
     package = Path(media_assets.__file__).parent
     sources = {path.relative_to(package).as_posix(): path.read_text("utf-8") for path in package.rglob("*.py")}
     openers = [name for name, text in sources.items() if re.search(r"\bav\.open\b|from av import .*open", text)]
-    assert openers == ["media/video/opening.py"]
+    assert sorted(openers) == ["demo/clips.py", "media/video/opening.py"]
+    written = re.findall(r"\bav\.open\(.*", sources["demo/clips.py"])
+    assert written == ['av.open(str(path), "w", format="webm") as out:']
     taken = {line for text in sources.values() for line in re.findall(r"^.*scenedetect.*$", text, re.M)}
     assert {line for line in taken if "import" in line} == {
         "from scenedetect.common import FrameTimecode, Timecode",

@@ -88,6 +88,26 @@ def test_parts_make_no_difference(request_: KeyframeRequest, monkeypatch: pytest
         assert all(part.undecodable == {} for part in parts)
 
 
+@pytest.mark.parametrize(
+    ("gop", "wanted", "in_parts_of"),
+    [
+        (8, "uniform:24", [8, 8, 8]),  # each group of eight is what may be decoded at once
+        (8, "codec", [3]),  # three packets
+        (8, "uniform:3", [2, 1]),  # 0 to 0, 8 to 11, 16 to 23: one and four packets, eight
+        (100, "uniform:24", [24]),  # one group: a second part would begin it again
+    ],
+)
+def test_a_part_is_bounded_by_what_has_to_be_decoded(
+    gop: int, wanted: str, in_parts_of: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_clip(gop=gop)
+    monkeypatch.setattr(reading, "PART_DECODED_PIXELS", 8 * 128 * 96)
+    plan = plan_video(io.BytesIO(data), VideoRequest(KeyframeRequest(wanted)))
+    parts = [read_part(io.BytesIO(data), part) for part in plan.parts]
+    assert [len(part.stills) for part in parts] == in_parts_of
+    assert in_parts(plan, parts) == streamed(data, KeyframeRequest(wanted))
+
+
 def test_a_plan_tells_what_was_left_out() -> None:
     still_life = make_clip(picture=lambda number: numbered(7))
     request = KeyframeRequest("uniform:24", max_frames=10, near_identical_levels=3)
