@@ -58,12 +58,18 @@ def updated_after(moment: datetime) -> Clause:
     return {"filter": "filter:tasks:updated_at", "operator": "greater", "type": "Datetime", "value": value}
 
 
-def without_answers() -> list[Clause]:
-    """Tasks that nobody has annotated or skipped."""
-    return [
+def with_drafts(value: bool) -> Clause:
+    """Tasks that somebody, whoever it is, has begun and not submitted; or the others."""
+    return {"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": str(value)}
+
+
+def untouched() -> list[Clause]:
+    """Tasks that nobody has annotated, skipped or begun."""
+    counts = [
         {"filter": f"filter:tasks:{name}", "operator": "equal", "type": "Number", "value": 0}
         for name in ("total_annotations", "cancelled_annotations")
     ]
+    return [*counts, with_drafts(False)]
 
 
 def walk(client: LabelStudio, project: int, clauses: Sequence[Clause] = ()) -> Iterator[list[Listed]]:
