@@ -1,4 +1,4 @@
-"""A listing is held against what the server says of it: shorter pages are followed, a filter that finds nothing is told.
+"""A listing is held against what the server says of it: short pages are followed, a blind filter is told.
 
 The server here says what the real one says with other settings, or in another version.
 """
@@ -24,7 +24,7 @@ WHEN = "2026-01-01T12:00:00Z"
 
 
 class Tasks:
-    """The tasks of one project, as `/api/tasks` gives them: at most `largest_page` at a time, `blind` to some filters."""
+    """The tasks of a project, as `/api/tasks` gives them: at most `largest_page` at a time, `blind` to some filters."""
 
     def __init__(self, n: int = 0) -> None:
         self.keys = {i: f"pets/{i:032x}@r1" for i in range(1, n + 1)}
