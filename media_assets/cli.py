@@ -25,7 +25,7 @@ from media_assets.cli_context import (
 from media_assets.cli_dead_letters import dead_letters
 from media_assets.cli_failed_batches import rows_of_failed
 from media_assets.cli_failures import Commands
-from media_assets.cli_label_studio import pull, push, serve_hints
+from media_assets.cli_label_studio import forget_pushed, pull, push, serve_hints
 from media_assets.cli_labels import labels
 from media_assets.cli_output import Output, Progressbar
 from media_assets.cli_plans import plan
@@ -214,7 +214,7 @@ main.add_command(alerts)
 main.add_command(plan)
 main.add_command(dead_letters)
 main.add_command(labels)
-for command in (push, pull, serve_hints):
+for command in (push, pull, forget_pushed, serve_hints):
     labels.add_command(command)
 main.add_command(serve_uploads)
 main.add_command(upload_token)

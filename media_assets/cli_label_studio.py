@@ -60,6 +60,26 @@ def pull(compare_all: bool, as_json: bool) -> None:
         output.say("Settle what they come to: media-assets labels settle")
 
 
+@click.command("forget-pushed")
+@click.argument("project")
+@json_option
+def forget_pushed(project: str, as_json: bool) -> None:
+    """Make every task of PROJECT due again that waits for answers: what was pushed into Label Studio is lost.
+
+    Nothing is deleted in Label Studio. Where the tasks are there after all, the next push finds them again.
+    """
+    from datetime import UTC, datetime
+
+    from media_assets.labeling.places import forget_pushed as forget
+    from media_assets.labeling.sync import SYNC_CODE_VERSION
+    from media_assets.lake.delta import Provenance
+
+    settings, output = checked_settings(), Output(as_json)
+    n_due = forget(settings.open_lake(), project, datetime.now(UTC), Provenance(_BY_HAND, SYNC_CODE_VERSION))
+    output.document({"project": project, "n_due": n_due})
+    output.say(f"{project}: {n_due} tasks are due again.")
+
+
 @click.command("serve-hints")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8020, show_default=True, help="0: any free one.")

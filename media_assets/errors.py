@@ -139,6 +139,7 @@ class LabelStudioCode(StrEnum):
     PREDICTION_INVALID = "prediction_invalid"  # a pre-annotation that the project's configuration does not know
     TASK_ANNOTATED = "task_annotated"  # a task with an annotator's work in it is never deleted
     PROJECT_AMBIGUOUS = "project_ambiguous"  # several projects of one name
+    PROJECT_GONE = "project_gone"  # tasks wait for answers in a project that is not there, or is another one now
 
 
 class MediaAssetsError(Exception):

@@ -29,7 +29,7 @@ from media_assets.labeling.label_studio.client import LabelStudio, NotFound
 from media_assets.labeling.label_studio.copies import Copies
 from media_assets.labeling.label_studio.inventory import Inventory, inventory
 from media_assets.labeling.label_studio.listing import ask
-from media_assets.labeling.label_studio.projects import Project, ensure_project, find_project
+from media_assets.labeling.label_studio.projects import Project, ensure_project
 from media_assets.labeling.label_studio.pull import pull
 from media_assets.labeling.label_studio.push import push
 from media_assets.labeling.label_studio.sweep import delete_untouched
@@ -44,6 +44,7 @@ from media_assets.labeling.label_studio.values import (
     PulledTask,
     no_progress,
 )
+from media_assets.labeling.places import find_place
 from media_assets.labeling.preannotations import preannotations
 from media_assets.labeling.project_files import LabelProject
 from media_assets.labeling.queue import TaskMove, apply_moves, due_tasks
@@ -118,7 +119,7 @@ class LabelSync:
 
     @property
     def title(self) -> str:
-        """What the project is called in Label Studio, and found by: never change it there."""
+        """What the project is called in Label Studio when it is made; afterwards its number counts."""
         title = f"{self.project.title} ({self.project.name})"
         return title if len(title) <= _TITLE_CHARACTERS else self.project.name[:_TITLE_CHARACTERS].ljust(3, "-")
 
@@ -137,7 +138,8 @@ class LabelSync:
         report.n_due = rows.height
         if rows.is_empty():
             return report
-        place = ensure_project(self.client, self.title, self.project.config, self.project.annotators)
+        if (place := self._place()) is None:
+            place = ensure_project(self.client, self.title, self.project.config, self.project.annotators)
         self.media.connect(self.client, place.project_id)
         counted = _counting(progress, rows.height)
         tasks = self._tasks(rows)
@@ -158,7 +160,7 @@ class LabelSync:
             LabelStudioFailed: what came before is kept; the same pull may be begun again.
         """
         report = PullReport()
-        if (place := find_project(self.client, self.title)) is None:
+        if (place := self._place()) is None:
             return report
         queue = self._queue()
         for page in pull(self.client, place.project_id, watermark(self.lake, place.project_id), progress=progress):
@@ -175,7 +177,7 @@ class LabelSync:
         """
         report = ReopenReport()
         keys = self._queue(LabelState.NEEDS_ADJUDICATION)["task_key"].to_list()
-        if not keys or (place := find_project(self.client, self.title)) is None:
+        if not keys or (place := self._place()) is None:
             return report
         for key, task in Copies.of(ask(self.client, place.project_id, keys)).kept().items():
             if task.n_answers >= most:
@@ -195,7 +197,7 @@ class LabelSync:
             LabelStudioFailed: what was mended before is mended; the same may be begun again.
         """
         report = ReconcileReport()
-        if (place := find_project(self.client, self.title)) is None:
+        if (place := self._place()) is None:
             return report
         with inventory(self.client, place.project_id, progress) as there:
             others = [task.task_id for copies in there.repeated() for task in copies.others()]
@@ -205,6 +207,9 @@ class LabelSync:
             for rows in self._queue(LabelState.WITHDRAWN).iter_slices(_ROWS_AT_ONCE):
                 self._take_out(rows["task_key"].to_list(), there, place, report)
         return report
+
+    def _place(self) -> Project | None:
+        return find_place(self.lake, self.client, self.project.name, self.title)
 
     def _tasks(self, rows: pl.DataFrame) -> Iterator[LabelTask]:
         for some in rows.iter_slices(_ROWS_AT_ONCE):

@@ -279,4 +279,10 @@ LABEL_STUDIO_CODES: dict[LabelStudioCode, Advice] = {
     LabelStudioCode.PROJECT_AMBIGUOUS: Advice(
         "Several projects have the title that is looked for.", "Rename or delete all but one."
     ),
+    LabelStudioCode.PROJECT_GONE: Advice(
+        "Tasks wait for answers in a project that is not at this address, or is another one now: nothing is pushed or "
+        "pulled.",
+        "Check address and token: are they of the same server and organization? If what was pushed is really lost, "
+        "`media-assets labels forget-pushed PROJECT` makes it due again.",
+    ),
 }

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,14 @@ class LabelStudioServer:
         """What an annotator sends; the annotation's id."""
         body = {"result": result, "lead_time": 1.5, **fields} | ({} if user is None else {"completed_by": user})
         return int(self.call("POST", f"/api/tasks/{task_id}/annotations/", body)["id"])
+
+    def begin(self, task_id: int, result: list[Any], user: int | None = None) -> None:
+        """What is saved by itself while an annotator, or the administrator, still works on a task: a draft."""
+        draft = self.call("POST", f"/api/tasks/{task_id}/drafts", {"result": result, "lead_time": 1})
+        if user is not None:  # no call says whose a draft is but the one of the person's own session
+            with closing(sqlite3.connect(self.folder / "label_studio.sqlite3", timeout=60)) as database, database:
+                told = "update tasks_annotationdraft set user_id = ? where id = ?"
+                assert database.execute(told, (user, draft["id"])).rowcount == 1
 
     def tasks(self, project: int) -> list[dict[str, Any]]:
         """Every task with everything in it, as the server exports it."""

@@ -25,7 +25,9 @@ from media_assets_tests.services.dagster_dev import HOST
 from media_assets_tests.services.fault_proxy import Fault, running_fault_proxy
 from media_assets_tests.services.label_studio import LabelStudioServer
 from media_assets_tests.services.labels import CONFIG, chosen, questions
+from media_assets_tests.services.test_label_sync import Place, choice, place
 
+__all__ = ["place"]
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
 
@@ -193,6 +195,20 @@ def test_a_project_is_made_once(label_studio: LabelStudioServer) -> None:
         with pytest.raises(LabelStudioFailed, match="Expected one project") as told:
             ensure_project(client, "Pets, once", CONFIG)
     assert told.value.code is LabelStudioCode.PROJECT_AMBIGUOUS
+
+
+def test_answers_come_from_a_project_that_was_renamed_and_nothing_is_asked_again(place: Place) -> None:
+    place.queue(2)
+    place.sync().push()
+    number, (task_id, _) = place.ls_project(), place.ids().values()
+    for name in ("anna", "ben"):
+        place.server.annotate(task_id, choice("animal"), place.server.user(name))
+    place.server.call("PATCH", f"/api/projects/{number}/", {"title": "Renamed by the lead"})
+    place.queue(3)
+    assert place.sync().reconcile().n_lost == 0
+    assert place.sync().pull().n_new == 2
+    assert place.sync().push().n_created == 1
+    assert (place.ls_project(), len(place.stored())) == (number, 3)
 
 
 def test_a_webhook_wakes_with_the_secret_and_not_without(

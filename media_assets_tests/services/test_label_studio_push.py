@@ -123,14 +123,14 @@ def test_of_several_copies_the_answered_one_is_kept_though_it_is_not_the_oldest(
     assert {answer.task_key for answer in pulled} == {task.task_key}
 
 
-@pytest.mark.parametrize("work", ["answer", "skip", "draft"])
+@pytest.mark.parametrize("work", ["answer", "skip", "draft", "draft of another"])
 def test_nothing_that_a_person_has_worked_on_is_ever_deleted(
     label_studio: LabelStudioServer, client: LabelStudio, project: int, work: str
 ) -> None:
     pushed = push_all(client, project, questions(3))
     worked_on, *others = sorted(pushed.ids.values())
-    if work == "draft":
-        label_studio.call("POST", f"/api/tasks/{worked_on}/drafts", {"result": chosen("dog"), "lead_time": 1})
+    if work.startswith("draft"):
+        label_studio.begin(worked_on, chosen("dog"), label_studio.user("anna") if work.endswith("another") else None)
     else:
         label_studio.annotate(worked_on, chosen("dog"), was_cancelled=work == "skip")
     with pytest.raises(LabelStudioFailed, match="nobody has worked on") as told:
@@ -139,21 +139,26 @@ def test_nothing_that_a_person_has_worked_on_is_ever_deleted(
     assert [task["id"] for task in label_studio.tasks(project)] == [worked_on]
 
 
-def test_an_answer_that_comes_between_the_last_look_and_the_deletion_is_kept(
-    label_studio: LabelStudioServer, proxy: FaultProxy, project: int
+@pytest.mark.parametrize("work", ["answer", "draft of another"])
+def test_work_that_comes_between_the_last_look_and_the_deletion_is_kept(
+    label_studio: LabelStudioServer, proxy: FaultProxy, project: int, work: str
 ) -> None:
+    anna = label_studio.user("anna")
     with label_studio.client(proxy.url) as client:
         first, second = sorted(push_all(client, project, questions(2)).ids.values())
 
         def answer(method: str, path: str) -> None:
             if "/api/dm/actions" in path:
                 proxy.before = lambda _method, _path: None
-                label_studio.annotate(first, chosen("dog"))
+                if work == "answer":
+                    label_studio.annotate(first, chosen("dog"), anna)
+                else:
+                    label_studio.begin(first, chosen("dog"), anna)
 
         proxy.before = answer
         assert delete_untouched(client, project, [first, second]) == ((second,), (first,))
     (left,) = label_studio.tasks(project)
-    assert (left["id"], len(left["annotations"])) == (first, 1)
+    assert (left["id"], len(left["annotations"])) == (first, int(work == "answer"))
 
 
 def test_an_invalid_prediction_is_told_and_the_others_go_on(

@@ -113,10 +113,9 @@ class LabelStudio:
             LabelStudioFailed: it was refused, nothing was done.
         """
         content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        headers = {"content-type": "application/json", **self._authorization()}
         told = f"{method} {path}"
         try:
-            answer = self._http.request(method, path, params=params, content=content, headers=headers)
+            answer = self._answer(method, path, params, content)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise NotSent(LabelStudioCode.UNREACHABLE, _unreachable(self.url, error)) from None
         except httpx.HTTPError as error:
@@ -138,7 +137,7 @@ class LabelStudio:
     def _read_once(self, path: str, params: Mapping[str, Any] | None) -> tuple[Any, str | None]:
         told = f"GET {path}"
         try:
-            answer = self._http.get(path, params=params, headers=self._authorization())
+            answer = self._answer("GET", path, params)
         except httpx.HTTPError as error:
             raise Passing(LabelStudioCode.UNREACHABLE, _unreachable(self.url, error)) from None
         if answer.status_code in _PASSING or answer.status_code >= 500:
@@ -149,6 +148,17 @@ class LabelStudio:
                 min(float(seconds), 60.0) if seconds.isdigit() else 0.0,
             )
         return self._judged(told, answer), answer.headers.get("date")
+
+    def _answer(
+        self, method: str, path: str, params: Mapping[str, Any] | None, content: bytes | None = None
+    ) -> httpx.Response:
+        """Whatever comes back. An access token that is refused is changed for a new one, once: nothing was done yet."""
+        kind = {} if content is None else {"content-type": "application/json"}
+        answer = self._http.request(method, path, params=params, content=content, headers=kind | self._authorization())
+        if answer.status_code != 401 or not self._is_personal:
+            return answer
+        self._access_until = 0.0
+        return self._http.request(method, path, params=params, content=content, headers=kind | self._authorization())
 
     def _judged(self, told: str, answer: httpx.Response) -> Any:
         if answer.status_code in (401, 403):
@@ -178,15 +188,20 @@ class LabelStudio:
                 f"expected JSON of {told}, got {shown(answer)}. Is {self.url} a Label Studio?",
             ) from None
 
+    @property
+    def _is_personal(self) -> bool:
+        return self.token.count(".") == 2
+
     def _authorization(self) -> dict[str, str]:
-        if self.token.count(".") != 2:
+        if not self._is_personal:
             return {"authorization": f"Token {self.token}"}
         with self._lock:
-            if time.time() >= self._access_until:
+            if time.monotonic() >= self._access_until:
                 self._refresh()
             return {"authorization": f"Bearer {self._access}"}
 
     def _refresh(self) -> None:
+        asked = time.monotonic()
         try:
             answer = self._http.post("/api/token/refresh/", json={"refresh": self.token})
         except httpx.HTTPError as error:
@@ -200,7 +215,7 @@ class LabelStudio:
             raise LabelStudioFailed(
                 LabelStudioCode.ANSWER_STRANGE, f"expected an access token, got {type(body).__name__} without one."
             )
-        self._access, self._access_until = access, _expiry(access) - _TOKEN_MARGIN_SECONDS
+        self._access, self._access_until = access, asked + _life_seconds(access) - _TOKEN_MARGIN_SECONDS
 
 
 def shown(answer: httpx.Response) -> str:
@@ -212,11 +227,12 @@ def shown(answer: httpx.Response) -> str:
     return f"{answer.status_code} {answer.reason_phrase}".strip() + (f": {text}" if text else "")
 
 
-def _expiry(access: str) -> float:
-    """When an access token ends, seconds since the epoch; one that does not say so is used for once."""
+def _life_seconds(access: str) -> float:
+    """How long an access token lives, by the server's clock alone; one that does not say so is used for once."""
     try:
         payload = access.split(".")[1]
-        return float(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"])
+        told = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return float(told["exp"]) - float(told["iat"])
     except (ValueError, KeyError, TypeError, IndexError):
         return 0.0
 

@@ -58,12 +58,18 @@ def updated_after(moment: datetime) -> Clause:
     return {"filter": "filter:tasks:updated_at", "operator": "greater", "type": "Datetime", "value": value}
 
 
-def without_answers() -> list[Clause]:
-    """Tasks that nobody has annotated or skipped."""
-    return [
+def with_drafts(value: bool) -> Clause:
+    """Tasks that somebody, whoever it is, has begun and not submitted; or the others."""
+    return {"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": str(value)}
+
+
+def untouched() -> list[Clause]:
+    """Tasks that nobody has annotated, skipped or begun."""
+    counts = [
         {"filter": f"filter:tasks:{name}", "operator": "equal", "type": "Number", "value": 0}
         for name in ("total_annotations", "cancelled_annotations")
     ]
+    return [*counts, with_drafts(False)]
 
 
 def walk(client: LabelStudio, project: int, clauses: Sequence[Clause] = ()) -> Iterator[list[Listed]]:
@@ -77,19 +83,26 @@ def walk(client: LabelStudio, project: int, clauses: Sequence[Clause] = ()) -> I
 
 
 def walk_told(client: LabelStudio, project: int, clauses: Sequence[Clause] = ()) -> Iterator[tuple[list[Listed], int]]:
-    """The same, each page with the number of tasks from its beginning on."""
+    """The same, each page with the number of tasks from its beginning on.
+
+    A server may give shorter pages than it is asked for: its total says whether there are more.
+    """
     last = 0
     while True:
         params = _params(project, [*clauses, id_above(last)], PAGE_SIZE) | {"include": _LIGHT}
         body = client.read("/api/tasks", params)
-        page = [_listed(row) for row in _rows(body)]
+        page, total = [_listed(row) for row in _rows(body)], _total(body)
         ids = [task.task_id for task in page]
         if any(after <= before for before, after in zip([last, *ids], ids, strict=False)):
             raise _broken(f"tasks after id {last} by growing id", f"the ids {ids[:5]}")
         if page:
-            yield page, int(body.get("total", len(page)))
+            yield page, total
             last = ids[-1]
-        if len(page) < PAGE_SIZE:
+        elif total:
+            raise _broken(f"the next of {total} tasks after id {last}", "an empty page")
+        elif not clauses and not last:
+            _require_empty(client, project)
+        if len(page) >= total:
             return
 
 
@@ -114,12 +127,18 @@ def details(client: LabelStudio, project: int, task_ids: Iterable[int]) -> Itera
     Raises:
         LabelStudioFailed: no answer, or tasks that were not asked for.
     """
-    for some in short_runs(task_ids, at_most=50):
-        params = _params(project, [id_among(some)], len(some)) | {"fields": "all"}
-        rows = _rows(client.read("/api/tasks", params))
-        if strange := {row["id"] for row in rows} - set(some):
-            raise _broken(f"tasks with one of {len(some)} ids", f"others, such as {min(strange)}")
-        yield from rows
+    for left in short_runs(task_ids, at_most=50):
+        while left:
+            params = _params(project, [id_among(left)], len(left)) | {"fields": "all"}
+            body = client.read("/api/tasks", params)
+            rows, total = _rows(body), _total(body)
+            found = {row["id"] for row in rows}
+            if strange := found - set(left):
+                raise _broken(f"tasks with one of {len(left)} ids", f"others, such as {min(strange)}")
+            if total and not rows:
+                raise _broken(f"{total} tasks with one of {len(left)} ids", "an empty page")
+            yield from rows
+            left = [] if len(rows) >= total else [task_id for task_id in left if task_id not in found]
 
 
 def can_ask(client: LabelStudio, project: int) -> bool:
@@ -160,10 +179,19 @@ def require_times(client: LabelStudio, project: int) -> None:
     Raises:
         LabelStudioFailed: it finds less than everything since the beginning of time.
     """
-    params = [_params(project, clauses, 1) | {"include": "id"} for clauses in ([], [updated_after(_BEGINNING)])]
-    n_all, n_found = (client.read("/api/tasks", each).get("total") for each in params)
-    if not isinstance(n_found, int) or n_found < n_all:
+    n_all = _count(client, project, [])
+    if (n_found := _count(client, project, [updated_after(_BEGINNING), id_above(0)])) < n_all:
         raise _broken(f"{n_all} tasks that changed since {_BEGINNING:%Y}", f"{n_found}")
+
+
+def _require_empty(client: LabelStudio, project: int) -> None:
+    """See that a project in which no task has an id above 0 has none; asked twice, since one may just have come."""
+    if (n_all := _count(client, project, [])) and not _count(client, project, [id_above(0)]):
+        raise _broken(f"{n_all} tasks with an id above 0", "none")
+
+
+def _count(client: LabelStudio, project: int, clauses: Sequence[Clause]) -> int:
+    return _total(client.read("/api/tasks", _params(project, clauses, 1) | {"include": "id"}))
 
 
 def short_runs(values: Iterable[Any], at_most: int = 1000) -> Iterator[list[Any]]:
@@ -204,6 +232,15 @@ def _rows(body: Any) -> list[dict[str, Any]]:
             LabelStudioCode.ANSWER_STRANGE, f"expected a list of tasks, got {str(body)[:100]!r}. Is it a Label Studio?"
         )
     return rows
+
+
+def _total(body: dict[str, Any]) -> int:
+    total = body.get("total")
+    if not isinstance(total, int):
+        raise LabelStudioFailed(
+            LabelStudioCode.ANSWER_STRANGE, f"expected the number of tasks beside a page of them, got {total!r}."
+        )
+    return total
 
 
 def _listed(row: dict[str, Any]) -> Listed:

@@ -106,6 +106,14 @@ class _Pusher:
         if sent:
             self._import(sent)
             later = self._look([task.task_key for task in sent])
+            n_taken = len({task.task_key for task in sent} - self._refused.keys())
+            if n_taken and not later.by_key:
+                raise LabelStudioFailed(
+                    LabelStudioCode.FILTER_BROKEN,
+                    f"expected to find the {n_taken} tasks that Label Studio has just taken for project "
+                    f"{self.project}, got none. They are not sent again in this run. Look whether they are there: "
+                    f"where they come later, push again; else this server cannot be asked by key.",
+                )
             found.by_key.update(later.by_key)
             if self.known is not None:
                 self.known.take(task for copies in later.by_key.values() for task in copies.values())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -137,3 +139,50 @@ def test_a_token_that_is_none_is_refused_and_not_shown(token: str) -> None:
 
 def test_a_token_is_not_shown() -> None:
     assert TOKEN not in repr(LabelStudio("http://x", TOKEN))
+
+
+def access_token(number: int, seconds: int = 300) -> tuple[int, dict[str, str], bytes]:
+    """The answer that gives a token whose life begins and ends by a clock of its own."""
+    told = base64.urlsafe_b64encode(json.dumps({"iat": 1000, "exp": 1000 + seconds}).encode()).decode().rstrip("=")
+    return 200, {}, json.dumps({"access": f"h.{told}.{number}"}).encode()
+
+
+REFUSED = (401, {}, b'{"detail": "token expired"}')
+
+
+def test_an_access_token_lives_as_long_as_the_server_says_whatever_our_clock_shows(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 5000.0
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    server.answers = [access_token(1), GOOD, GOOD, access_token(2), GOOD]
+    with LabelStudio(server.url, "a.b.c") as client:
+        for seconds in (0.0, 239.0, 2.0):
+            now += seconds
+            client.read("/x")
+    assert [path for _, path, _ in server.heard] == ["/api/token/refresh/", "/x", "/x", "/api/token/refresh/", "/x"]
+
+
+def test_a_refused_access_token_is_changed_for_another_and_what_was_refused_is_sent_again(server: Scripted) -> None:
+    server.answers = [access_token(1), GOOD, REFUSED, access_token(2), GOOD, REFUSED, access_token(3), GOOD]
+    with LabelStudio(server.url, "a.b.c") as client:
+        client.read("/x")
+        assert client.read("/y") == {"is": "good"}
+        assert client.write("POST", "/z", {"some": "thing"}) == {"is": "good"}
+    assert [(path, told[-2:]) for _, path, told in server.heard if path in ("/y", "/z")] == [
+        ("/y", ".1"),
+        ("/y", ".2"),
+        ("/z", ".2"),
+        ("/z", ".3"),
+    ]
+    assert server.bodies[-3:] == [{"some": "thing"}, {"refresh": "a.b.c"}, {"some": "thing"}]
+
+
+@pytest.mark.parametrize(("token", "n_sent"), [(TOKEN, 1), ("a.b.c", 2)])
+def test_a_token_that_is_refused_again_is_told(server: Scripted, token: str, n_sent: int) -> None:
+    server.answers = [REFUSED] if token == TOKEN else [access_token(1), REFUSED, access_token(2), REFUSED]
+    with LabelStudio(server.url, token) as client, pytest.raises(LabelStudioFailed) as told:
+        client.write("POST", "/x", {})
+    assert told.value.code is LabelStudioCode.TOKEN_REFUSED
+    assert [path for _, path, _ in server.heard].count("/x") == n_sent

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from media_assets.labeling.label_studio.client import LabelStudio, OutcomeUnknown
-from media_assets.labeling.label_studio.sweep import _delete, is_touched
+from media_assets.labeling.label_studio.sweep import _delete, delete_untouched, is_touched
 from media_assets_tests.labeling.label_studio.test_client import TOKEN, Scripted, server
 
 __all__ = ["server"]
@@ -43,8 +44,21 @@ def test_the_server_is_told_to_delete_only_what_nobody_has_answered(server: Scri
     assert told == {
         "filter:tasks:total_annotations": ("equal", 0),
         "filter:tasks:cancelled_annotations": ("equal", 0),
+        "filter:tasks:draft_exists": ("equal", "False"),
     }
     assert sent["filters"]["conjunction"] == "and"
+
+
+@pytest.mark.parametrize("found", [[1, 2], []])
+def test_nothing_is_deleted_where_the_server_does_not_know_drafts(server: Scripted, found: list[int]) -> None:
+    """Then both questions, for tasks with drafts and without, are answered alike: with everything, or with nothing."""
+    rows: list[dict[str, Any]] = [{"id": i, "data": {}, "updated_at": "2026-01-01T00:00:00Z"} for i in (1, 2)]
+    everything: tuple[int, dict[str, str], bytes] = (200, {}, json.dumps({"tasks": rows, "total": 2}).encode())
+    alike = everything if found else (200, {}, b'{"tasks": [], "total": 0}')
+    server.answers = [everything, alike, alike, everything]
+    with LabelStudio(server.url, TOKEN) as client:
+        assert delete_untouched(client, 7, [1, 2]) == ((), (1, 2))
+    assert [method for method, *_ in server.heard] == ["GET"] * 4
 
 
 def test_a_deletion_that_is_never_answered_is_told(server: Scripted) -> None:
