@@ -22,7 +22,7 @@ from media_assets.curation.label_states import LabelActor, LabelMove, LabelState
 from media_assets.labeling.project_files import LabelProject
 from media_assets.labeling.queue import Applied, TaskMove, apply_moves
 from media_assets.labeling.results import ResultUnreadable, answer_of
-from media_assets.lake.delta import Lake, Provenance
+from media_assets.lake.delta import Lake, Provenance, Rewritten
 from media_assets.tables import LABELS_ANNOTATIONS, LABELS_CONSENSUS, LABELS_QUEUE
 
 SETTLING_CODE_VERSION = "1"
@@ -42,6 +42,15 @@ class Settled:
 
 
 @dataclass(frozen=True)
+class _Settling:
+    """All rows of a batch, in order, and the moves that follow from them."""
+
+    rows: pl.DataFrame
+    moves: Sequence[TaskMove]
+    unreadable: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class _Answers:
     """The latest answers about each task, and those that could not be read."""
 
@@ -54,19 +63,37 @@ def settle_batch(
 ) -> Settled:
     """Compute `labels/consensus` of a batch from its answers, and move its tasks accordingly.
 
-    Rows of projects that are not among these are left as they are.
+    Rows of projects that are not among these are left as they are. Of two runs at a time the later one begins from what
+    the earlier one wrote, and a task moves only while its row is the one that the move follows from.
     """
-    here, by_name = {"batch_id": [batch_id]}, {project.name: project for project in projects}
+    by_name = {project.name: project for project in projects}
+    settling = _Settling(LABELS_CONSENSUS.frame([]), [], {})
+
+    def change(table: pl.LazyFrame) -> Rewritten | None:
+        nonlocal settling
+        before = table.filter(pl.col("batch_id") == batch_id).collect()
+        settling = _settling(lake, by_name, batch_id, before)
+        is_same = settling.rows.equals(before.sort(LABELS_CONSENSUS.primary_key))
+        return None if is_same else Rewritten([batch_id], settling.rows)
+
+    lake.rewrite(LABELS_CONSENSUS, change, provenance)
+    applied = apply_moves(lake, settling.moves, at, provenance, lambda: _unchanged(lake, batch_id, settling.rows))
+    n_ties = int(settling.rows["is_tie"].sum())
+    return Settled(settling.rows.height - n_ties, n_ties, applied, settling.unreadable)
+
+
+def _settling(lake: Lake, by_name: Mapping[str, LabelProject], batch_id: str, before: pl.DataFrame) -> _Settling:
+    """What the answers of now come to, where `before` is what they came to."""
+    here = {"batch_id": [batch_id]}
     tasks = lake.scan(LABELS_QUEUE, here).filter(pl.col("project").is_in(list(by_name))).collect()
     answers = read_answers(lake.scan(LABELS_ANNOTATIONS, here).collect(), by_name)
-    before = lake.scan(LABELS_CONSENSUS, here).collect()
     kept = {(row["project"], row["subject_id"]): row for row in before.iter_rows(named=True)}
     rows = [row for row in kept.values() if row["project"] not in by_name]
     moves: list[TaskMove] = []
     for task in _latest_answered(tasks):
         old = kept.get((task["project"], task["subject_id"]))
         is_accepted = task["state"] == LabelState.ACCEPTED
-        if is_accepted and old is not None and old["task_key"] == task["task_key"]:
+        if is_accepted and old is not None and old["task_key"] == task["task_key"] and not old["is_tie"]:
             rows.append(old)
             continue
         given = [each for each, _ in answers.by_task.get(task["task_key"], [])]
@@ -77,11 +104,13 @@ def settle_batch(
         rows.append(_consensus_row(task, verdict))
         moves += _moves(task, verdict, project)
     frame = LABELS_CONSENSUS.frame(rows).sort(LABELS_CONSENSUS.primary_key)
-    if not frame.equals(before.sort(LABELS_CONSENSUS.primary_key)):
-        lake.overwrite(LABELS_CONSENSUS, frame, here, provenance)
-    applied = apply_moves(lake, moves, at, provenance)
-    n_ties = int(frame["is_tie"].sum())
-    return Settled(frame.height - n_ties, n_ties, applied, answers.unreadable)
+    return _Settling(frame, moves, answers.unreadable)
+
+
+def _unchanged(lake: Lake, batch_id: str, rows: pl.DataFrame) -> frozenset[str]:
+    """Keys of the tasks whose rows, or having none, are still these."""
+    now = lake.scan(LABELS_CONSENSUS, {"batch_id": [batch_id]}).collect()
+    return frozenset(rows.join(now, on=rows.columns, how="semi", nulls_equal=True)["task_key"])
 
 
 def read_answers(annotations: pl.DataFrame, projects: Mapping[str, LabelProject]) -> _Answers:
@@ -149,14 +178,20 @@ def _moves(task: Mapping[str, Any], verdict: Verdict, project: LabelProject) -> 
 
 def forget_withdrawn(lake: Lake, batch_id: str, provenance: Provenance) -> int:
     """Take what was settled of withdrawn tasks of a batch out of `labels/consensus`; how many rows that were."""
-    here = {"batch_id": [batch_id]}
-    is_withdrawn = pl.col("state") == LabelState.WITHDRAWN
-    withdrawn = lake.scan(LABELS_QUEUE, here).filter(is_withdrawn).select("task_key").collect()
-    rows = lake.scan(LABELS_CONSENSUS, here).collect()
-    kept = rows.join(withdrawn, on="task_key", how="anti")
-    if kept.height < rows.height:
-        lake.overwrite(LABELS_CONSENSUS, kept, here, provenance)
-    return rows.height - kept.height
+    n_forgotten = 0
+
+    def change(table: pl.LazyFrame) -> Rewritten | None:
+        nonlocal n_forgotten
+        is_withdrawn = pl.col("state") == LabelState.WITHDRAWN
+        queue = lake.scan(LABELS_QUEUE, {"batch_id": [batch_id]})
+        withdrawn = queue.filter(is_withdrawn).select("task_key").collect()
+        rows = table.filter(pl.col("batch_id") == batch_id).collect()
+        kept = rows.join(withdrawn, on="task_key", how="anti")
+        n_forgotten = rows.height - kept.height
+        return Rewritten([batch_id], kept) if n_forgotten else None
+
+    lake.rewrite(LABELS_CONSENSUS, change, provenance)
+    return n_forgotten
 
 
 @dataclass(frozen=True)

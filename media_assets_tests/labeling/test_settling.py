@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from media_assets.curation.label_states import LabelActor, LabelMove
+from media_assets.labeling import settling
 from media_assets.labeling.queue import TaskMove, another_round, apply_moves, withdraw_media
 from media_assets.labeling.settling import Settled, forget_withdrawn, project_agreement, settle_batch
 from media_assets.lake.crash_points import watch_crash_points
@@ -224,3 +226,81 @@ def test_a_method_is_part_of_the_settled_value(lake: Lake) -> None:
     settle(lake)
     (value,) = lake.scan(LABELS_CONSENSUS).select("value").collect()["value"]
     assert value == '{"label":"fake","method":"lip_sync","regions":[]}'
+
+
+def meanwhile(point: str, other: Callable[[], object]) -> Callable[[str], None]:
+    """Once, when that point is reached, another process does something."""
+    todo = [other]
+
+    def reached(name: str) -> None:
+        if name == point and todo:
+            todo.pop()()
+
+    return reached
+
+
+@pytest.mark.parametrize("point", ["read", "before labels/queue"])
+def test_what_another_run_accepted_meanwhile_keeps_its_verdict(
+    four: Lake, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """A slow run found a tie, then another one settled the changed answers."""
+    others = [*said(0, ["fake"] * 3), *said(2, ["real", "real", "fake"]), *said(3, ["real"])]
+
+    def other() -> None:
+        annotate(four, *others, *said(1, ["real", "real", "real"]))
+        settle(four)
+
+    reached = meanwhile(point, other)
+    read = settling.read_answers
+    with monkeypatch.context() as patch:
+        patch.setattr(settling, "read_answers", lambda *given: (read(*given), reached("read"))[0])
+        watch_crash_points(reached)
+        try:
+            settle(four)
+        finally:
+            watch_crash_points()
+    assert (states(four)[key(1)], consensus(four)[key(1)][:3]) == ("accepted", ("real", "majority", False))
+
+
+def test_no_task_is_accepted_for_a_verdict_that_is_none_any_more(four: Lake) -> None:
+    def other() -> None:
+        annotate(four, *said(0, ["fake", "real", "unsure"]))
+        settle(four, accepts_agreed=False)
+
+    watch_crash_points(meanwhile("before labels/queue", other))
+    try:
+        settled = settle(four)
+    finally:
+        watch_crash_points()
+    assert "changed since" in settled.applied.refused[key(0)]
+    assert (states(four)[key(0)], consensus(four)[key(0)][0]) == ("needs_adjudication", None)
+
+
+def test_a_tie_is_never_the_verdict_of_an_accepted_task(four: Lake) -> None:
+    settle(four)
+    apply_moves(four, [TaskMove(key(1), LabelMove.ADJUDICATE, LabelActor.REVIEWER, "by hand")], LATER, US)
+    annotate(four, *said(1, ["real", "real", "unsure"]))
+    settle(four)
+    assert consensus(four)[key(1)][:3] == ("real", "majority", False)
+
+
+def test_forgetting_what_was_withdrawn_loses_nothing_that_is_settled_meanwhile(four: Lake) -> None:
+    settle(four)
+    withdraw_media(four, [media_id(b"0")], "asked to", LabelActor.ERASURE, LATER, US)
+    annotate(four, *said(1, ["real", "real", "real"]))
+    todo = [lambda: settle(four)]
+
+    def slow(write: Any) -> Any:
+        def late(*given: Any) -> Any:
+            if given[1] is LABELS_CONSENSUS and todo:
+                todo.pop()()
+            return write(*given)
+
+        return late
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lake, "overwrite", slow(Lake.overwrite))
+        patch.setattr(Lake, "rewrite", slow(Lake.rewrite))
+        forget_withdrawn(four, BATCH, US)
+    assert set(consensus(four)) == {key(1), key(2), key(3)}
+    assert consensus(four)[key(1)][0] == "real"
