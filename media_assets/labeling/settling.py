@@ -7,6 +7,7 @@ by the next. Not here: the rules (`curation/consensus.py`), or fetching answers.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +22,7 @@ from media_assets.curation.consensus import GivenAnswer, Verdict, settle, withou
 from media_assets.curation.label_states import LabelActor, LabelMove, LabelState
 from media_assets.labeling.project_files import LabelProject
 from media_assets.labeling.queue import Applied, TaskMove, apply_moves
-from media_assets.labeling.results import ResultUnreadable, answer_of
+from media_assets.labeling.results import ResultUnreadable, answer_to
 from media_assets.lake.delta import Lake, Provenance, Rewritten
 from media_assets.tables import LABELS_ANNOTATIONS, LABELS_CONSENSUS, LABELS_QUEUE
 
@@ -52,10 +53,11 @@ class _Settling:
 
 @dataclass(frozen=True)
 class _Answers:
-    """The latest answers about each task, and those that could not be read."""
+    """The latest answers about each task, those that could not be read, and how many of them each task has."""
 
     by_task: dict[str, list[tuple[GivenAnswer, float | None]]]
     unreadable: dict[str, str]
+    n_unreadable: Mapping[str, int]
 
 
 def settle_batch(
@@ -77,7 +79,7 @@ def settle_batch(
         return None if is_same else Rewritten([batch_id], settling.rows)
 
     lake.rewrite(LABELS_CONSENSUS, change, provenance)
-    applied = apply_moves(lake, settling.moves, at, provenance, lambda: _unchanged(lake, batch_id, settling.rows))
+    applied = apply_moves(lake, settling.moves, at, provenance, lambda: _unchanged(lake, batch_id, settling))
     n_ties = int(settling.rows["is_tie"].sum())
     return Settled(settling.rows.height - n_ties, n_ties, applied, settling.unreadable)
 
@@ -97,20 +99,26 @@ def _settling(lake: Lake, by_name: Mapping[str, LabelProject], batch_id: str, be
             rows.append(old)
             continue
         given = [each for each, _ in answers.by_task.get(task["task_key"], [])]
-        if not given:
+        n_unreadable = answers.n_unreadable.get(task["task_key"], 0)
+        project, verdict = by_name[task["project"]], None
+        if n_unreadable and len(given) < task["annotators"] and not any(each.is_gold for each in given):
+            told = f"{n_unreadable} answers cannot be read, and {len(given)} of {task['annotators']} can"
+        elif given:
+            verdict = settle(given, project.kind, project.abstentions)
+            rows.append(_consensus_row(task, verdict))
+            told = "nobody's answer has more than half" if verdict.is_tie else f"settled by {verdict.method}"
+        else:
             continue
-        project = by_name[task["project"]]
-        verdict = settle(given, project.kind, project.abstentions)
-        rows.append(_consensus_row(task, verdict))
-        moves += _moves(task, verdict, project)
+        moves += _moves(task, verdict, project, told)
     frame = LABELS_CONSENSUS.frame(rows).sort(LABELS_CONSENSUS.primary_key)
     return _Settling(frame, moves, answers.unreadable)
 
 
-def _unchanged(lake: Lake, batch_id: str, rows: pl.DataFrame) -> frozenset[str]:
-    """Keys of the tasks whose rows, or having none, are still these."""
+def _unchanged(lake: Lake, batch_id: str, settling: _Settling) -> frozenset[str]:
+    """Keys of the tasks that are to move whose row, or having none, is still what was settled."""
     now = lake.scan(LABELS_CONSENSUS, {"batch_id": [batch_id]}).collect()
-    return frozenset(rows.join(now, on=rows.columns, how="semi", nulls_equal=True)["task_key"])
+    ours, theirs = ({row["task_key"]: row for row in rows.to_dicts()} for rows in (settling.rows, now))
+    return frozenset(move.task_key for move in settling.moves if ours.get(move.task_key) == theirs.get(move.task_key))
 
 
 def read_answers(annotations: pl.DataFrame, projects: Mapping[str, LabelProject]) -> _Answers:
@@ -122,15 +130,17 @@ def read_answers(annotations: pl.DataFrame, projects: Mapping[str, LabelProject]
     )
     by_task: dict[str, list[tuple[GivenAnswer, float | None]]] = {}
     unreadable: dict[str, str] = {}
+    n_unreadable: Counter[str] = Counter()
     for row in latest.iter_rows(named=True):
         try:
-            answer = answer_of(row["value"], projects[row["project"]].kind)
+            answer = answer_to(row["value"], projects[row["project"]])
         except ResultUnreadable as error:
             unreadable[row["annotation_id"]] = str(error)
+            n_unreadable[row["task_key"]] += 1
             continue
         given = GivenAnswer(row["annotator"], answer, row["is_gold"], row["updated_at"])
         by_task.setdefault(row["task_key"], []).append((given, row["lead_time_seconds"]))
-    return _Answers({key: _one_each(given) for key, given in by_task.items()}, unreadable)
+    return _Answers({key: _one_each(given) for key, given in by_task.items()}, unreadable, n_unreadable)
 
 
 def _one_each(given: list[tuple[GivenAnswer, float | None]]) -> list[tuple[GivenAnswer, float | None]]:
@@ -158,20 +168,20 @@ def _consensus_row(task: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _moves(task: Mapping[str, Any], verdict: Verdict, project: LabelProject) -> list[TaskMove]:
-    """From where the task is to where its answers put it."""
+def _moves(task: Mapping[str, Any], verdict: Verdict | None, project: LabelProject, told: str) -> list[TaskMove]:
+    """From where the task is to where its answers put it; without a verdict too few of them can be read."""
     state, key = LabelState(task["state"]), task["task_key"]
-    wanted = LabelState.NEEDS_ADJUDICATION if verdict.is_tie else LabelState.AGREED
-    told = "nobody's answer has more than half" if verdict.is_tie else f"settled by {verdict.method}"
+    is_settled, is_gold = verdict is not None and not verdict.is_tie, verdict is not None and verdict.method == "gold"
+    wanted = LabelState.AGREED if is_settled else LabelState.NEEDS_ADJUDICATION
     steps: list[LabelMove] = []
-    if state is LabelState.NEEDS_ADJUDICATION and verdict.method == "gold":
+    if state is LabelState.NEEDS_ADJUDICATION and is_gold:
         steps = [LabelMove.ADJUDICATE]
     elif state is not LabelState.ACCEPTED:
         if state not in (LabelState.ANNOTATED, wanted):
             steps.append(LabelMove.RECONSIDER)
         if state is not wanted:
-            steps.append(LabelMove.DISAGREE if verdict.is_tie else LabelMove.AGREE)
-        if not verdict.is_tie and (project.accepts_agreed or verdict.method == "gold"):
+            steps.append(LabelMove.AGREE if is_settled else LabelMove.DISAGREE)
+        if is_settled and (project.accepts_agreed or is_gold):
             steps.append(LabelMove.ACCEPT)
     return [TaskMove(key, step, LabelActor.SETTLING, told) for step in steps]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from media_assets.curation.label_states import LabelActor, LabelMove
 from media_assets.labeling import settling
 from media_assets.labeling.queue import TaskMove, another_round, apply_moves, withdraw_media
+from media_assets.labeling.results import canonical_result
 from media_assets.labeling.settling import Settled, forget_withdrawn, project_agreement, settle_batch
 from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.delta import Lake
@@ -169,11 +171,52 @@ def test_the_latest_round_that_is_answered_counts(four: Lake) -> None:
 
 def test_an_answer_that_cannot_be_read_is_told_and_left_out(four: Lake) -> None:
     odd = annotation(0, "ls:5", "fake", value='[{"from_name":"colour","value":{"choices":["red"]}}]')
-    annotate(four, *said(0, ["fake", "fake"]), odd)
+    annotate(four, *said(0, ["fake", "fake", "fake"]), odd)
     settled = settle(four)
     assert list(settled.unreadable) == ["0-ls:5"]
     assert "colour" in settled.unreadable["0-ls:5"]
-    assert consensus(four)[key(0)][:4] == ("fake", "majority", False, 2)
+    assert consensus(four)[key(0)][:4] == ("fake", "majority", False, 3)
+
+
+@pytest.mark.parametrize(("odd", "n_readable"), [("[]", 0), (result_of("unicorn"), 2), (result_of("fake", "magic"), 0)])
+def test_an_answer_that_cannot_be_read_is_not_one_of_those_that_were_wanted(
+    four: Lake, odd: str, n_readable: int
+) -> None:
+    settle(four, accepts_agreed=False)
+    people = said(0, ["fake", "fake", "fake"])
+    for row in people[n_readable:]:
+        row["value"] = odd
+    annotate(four, *people)
+    settled = settle(four, accepts_agreed=False)
+    assert len(settled.unreadable) == 3 - n_readable
+    assert (states(four)[key(0)], settled.applied.refused) == ("needs_adjudication", {})
+    assert key(0) not in consensus(four)
+    annotate(four, *people, annotation(0, "ls:expert", "real", 40, is_gold=True))
+    settle(four, accepts_agreed=False)
+    assert (states(four)[key(0)], consensus(four)[key(0)][0]) == ("accepted", "real")
+
+
+def test_a_stretch_of_time_among_boxes_stops_neither_its_batch_nor_the_agreement_of_all(lake: Lake) -> None:
+    value = {"ranges": [{"start": 1, "end": 5}], "timelinelabels": ["altered"]}
+    odd = canonical_result(
+        [
+            *json.loads(result_of("fake")),
+            {"from_name": "region", "to_name": "media", "type": "timelinelabels", "value": value},
+        ]
+    )
+    queue(lake, [0, 1])
+    answered(lake, 0, 1)
+    box = odd.replace(json.dumps(value, separators=(",", ":"), sort_keys=True), _BOX)
+    assert box != odd
+    with_box = [annotation(0, f"ls:{i}", "fake", value=box) for i in range(3)]
+    annotate(lake, *with_box, annotation(0, "ls:9", "fake", value=odd), *said(1, ["real"] * 3))
+    settled = settle(lake)
+    assert list(settled.unreadable) == ["0-ls:9"]
+    assert [row[0] for row in consensus(lake).values()] == ["fake", "real"]
+    assert project_agreement(lake, project()).n_answers == 6
+
+
+_BOX = '{"height":10,"rectanglelabels":["altered"],"width":10,"x":1,"y":1}'
 
 
 def test_rows_of_other_projects_stay(four: Lake) -> None:
