@@ -28,6 +28,9 @@ from media_assets.tables import LABELS_ANNOTATIONS, LABELS_CONSENSUS, LABELS_QUE
 
 SETTLING_CODE_VERSION = "1"
 
+TASKS_COMPARED = 5_000
+"""Tasks of a project over which agreement is computed, those that were answered last."""
+
 _MOST_PAIRS = 20
 _ANSWERED = (LabelState.ANNOTATED, LabelState.AGREED, LabelState.NEEDS_ADJUDICATION, LabelState.ACCEPTED)
 
@@ -206,7 +209,7 @@ def forget_withdrawn(lake: Lake, batch_id: str, provenance: Provenance) -> int:
 
 @dataclass(frozen=True)
 class ProjectAgreement:
-    """How far the people of one project agree, over everything that was answered."""
+    """How far the people of one project agree, over the tasks that were answered last."""
 
     n_answers: int
     alpha: float | None
@@ -215,9 +218,17 @@ class ProjectAgreement:
     annotators: pl.DataFrame
 
 
-def project_agreement(lake: Lake, project: LabelProject) -> ProjectAgreement:
-    """Coefficients (of labels; None where regions alone are asked for) and the annotator report, experts left out."""
-    annotations = lake.scan(LABELS_ANNOTATIONS).filter(pl.col("project") == project.name).collect()
+def project_agreement(lake: Lake, project: LabelProject, n_tasks: int = TASKS_COMPARED) -> ProjectAgreement:
+    """Coefficients (of labels; None where regions alone are asked for) and the annotator report, experts left out.
+
+    Of more than `n_tasks` tasks, those that were answered last: it is shown after each batch, and costs no more then.
+    """
+    of_project = pl.col("project") == project.name
+    answered = lake.scan(LABELS_ANNOTATIONS).filter(of_project).group_by("batch_id", "task_key")
+    latest = answered.agg(pl.col("updated_at").max()).sort("updated_at", "task_key", descending=True)
+    last = latest.head(n_tasks).select("batch_id", "task_key").collect()
+    there = lake.scan(LABELS_ANNOTATIONS, {"batch_id": sorted(set(last["batch_id"]))})
+    annotations = there.filter(of_project & pl.col("task_key").is_in(last["task_key"].to_list())).collect()
     given = read_answers(annotations, {project.name: project}).by_task
     judged: list[Judged] = []
     ratings: list[tuple[str, str, str]] = []

@@ -347,3 +347,11 @@ def test_forgetting_what_was_withdrawn_loses_nothing_that_is_settled_meanwhile(f
         forget_withdrawn(four, BATCH, US)
     assert set(consensus(four)) == {key(1), key(2), key(3)}
     assert consensus(four)[key(1)][0] == "real"
+
+
+def test_agreement_is_over_the_tasks_that_were_answered_last_whatever_the_size_of_the_project(four: Lake) -> None:
+    annotate(four, *said(0, ["fake", "real"]), *[row | {"updated_at": LATER} for row in said(2, ["real", "real"])])
+    assert project_agreement(four, project(), 2).n_answers == 4
+    found = project_agreement(four, project(), 1)
+    assert (found.n_answers, found.alpha) == (2, 1.0)
+    assert project_agreement(four, project(name="another")).n_answers == 0
