@@ -6,7 +6,7 @@ Boxes, and stretches of time, which are boxes of one axis. Not here: what is mad
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from media_assets.curation.answers import Region
 
@@ -27,18 +27,33 @@ def iou(first: Region, second: Region) -> float:
     return min(common / union, 1.0) if union > 0 else 0.0
 
 
+def overlapping(first: Sequence[Region], second: Sequence[Region]) -> Iterator[tuple[int, int, float]]:
+    """Every pair (index in first, index in second, IoU) of equal label that overlaps.
+
+    Raises:
+        ValueError: some are boxes and others stretches of time.
+    """
+    by_label: dict[str, list[tuple[float, float, int]]] = {}
+    for j, b in enumerate(second):
+        by_label.setdefault(b.label, []).append((*b.extent[0], j))
+    for those in by_label.values():
+        those.sort()
+    for i, a in enumerate(first):
+        begin, end = a.extent[0]
+        for b_begin, b_end, j in by_label.get(a.label, ()):
+            if b_begin > end:
+                break  # so do all after it
+            if b_end >= begin and (overlap := iou(a, second[j])) > 0:
+                yield i, j, overlap
+
+
 def match_regions(first: Sequence[Region], second: Sequence[Region]) -> list[tuple[int, int, float]]:
     """Pairs (index in first, index in second, IoU) of equal label, none used twice, with the greatest sum of IoUs.
 
     Pairs that do not overlap are left out. Regions are many in a crowded picture, but each overlaps few others: the
     cubic part is done for each cluster of overlapping ones alone.
     """
-    overlaps = {
-        (i, j): iou(a, b)
-        for i, a in enumerate(first)
-        for j, b in enumerate(second)
-        if a.label == b.label and iou(a, b) > 0
-    }
+    overlaps = {(i, j): overlap for i, j, overlap in overlapping(first, second)}
     pairs = []
     for rows, columns in _clusters(overlaps):
         gains = [[overlaps.get((i, j), 0.0) for j in columns] for i in rows]

@@ -11,8 +11,8 @@ Studio.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -141,11 +141,18 @@ class Applied:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-def apply_moves(lake: Lake, moves: Sequence[TaskMove], at: datetime, provenance: Provenance) -> Applied:
+def apply_moves(
+    lake: Lake,
+    moves: Sequence[TaskMove],
+    at: datetime,
+    provenance: Provenance,
+    still_meant: Callable[[], Collection[str]] | None = None,
+) -> Applied:
     """Make moves, in their order, in one commit. Those that were made before change nothing; illegal ones are told.
 
     A refused move leaves its task as it is, and later moves of that task are tried all the same. It is no error here: a
-    task may have been withdrawn since somebody looked.
+    task may have been withdrawn since somebody looked. `still_meant`, asked each time the queue was read: the keys
+    whose moves still hold; those of others are refused.
     """
     applied = Applied()
 
@@ -156,7 +163,10 @@ def apply_moves(lake: Lake, moves: Sequence[TaskMove], at: datetime, provenance:
         rows = table.filter(pl.col("batch_id").is_in(batch_ids)).collect()
         by_key = {row["task_key"]: row for row in rows.filter(pl.col("task_key").is_in(keys)).iter_rows(named=True)}
         before = {key: dict(row) for key, row in by_key.items()}
-        applied = _move_all(by_key, moves, at)
+        meant = set(keys) if still_meant is None else set(still_meant())
+        applied = _move_all(by_key, [move for move in moves if move.task_key in meant], at)
+        outdated = {key: "what this move follows from has changed since" for key in keys if key not in meant}
+        applied = replace(applied, refused={**applied.refused, **outdated})
         changed = [row for key, row in by_key.items() if row != before[key]]
         return _replaced(rows, changed)
 

@@ -12,6 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from media_assets.curation.answers import Answer, QuestionKind, Region
+from media_assets.labeling.project_files import LabelProject
+
+_AXES = {QuestionKind.BOXES: 2, QuestionKind.TIMELINE: 1}
 
 
 class ResultUnreadable(ValueError):
@@ -38,6 +41,7 @@ def answer_of(result: Sequence[Mapping[str, Any]] | str, kind: QuestionKind) -> 
     try:
         parts = json.loads(result) if isinstance(result, str) else result
         label, method, regions = _single(parts, "label"), _single(parts, "method"), tuple(_regions(parts))
+        _require_axes(regions, _AXES.get(kind))
         unknown = {str(part["from_name"]) for part in parts} - {"label", "method", "region"}
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ResultUnreadable(f"expected Label Studio's result, got {error!r} in {str(result)[:200]}") from error
@@ -46,6 +50,32 @@ def answer_of(result: Sequence[Mapping[str, Any]] | str, kind: QuestionKind) -> 
         expected = "one choice in `label`" if asks_for_label else "regions alone"
         raise ResultUnreadable(f"expected {expected}, got label {label!r} and parts of {sorted(unknown)}")
     return Answer(label, method, tuple(sorted(regions)))
+
+
+def answer_to(result: Sequence[Mapping[str, Any]] | str, project: LabelProject) -> Answer:
+    """The answer to a project's question that a result (or its text) is: as `answer_of`, in the project's own words.
+
+    Raises:
+        ResultUnreadable: it is none, or has a label or method that the project does not have.
+    """
+    answer = answer_of(result, project.kind)
+    of_regions = {region.label for region in answer.regions} if project.kind in _AXES else set()
+    unknown = ({answer.label} - {None} | of_regions) - set(project.labels)
+    unknown |= {answer.method} - {None, *project.methods} if project.methods else set()
+    if unknown:
+        expected = f"labels {list(project.labels)} and methods {list(project.methods)}"
+        raise ResultUnreadable(f"expected {expected}, got {sorted(map(str, unknown))}")
+    try:
+        _require_axes(answer.regions, 2 if project.subject == "frame" else 1)
+    except ValueError as error:
+        raise ResultUnreadable(str(error)) from error
+    return answer
+
+
+def _require_axes(regions: Sequence[Region], n_axes: int | None) -> None:
+    """Refuse boxes among stretches of time, and the other way round."""
+    if n_axes is not None and any(len(region.extent) != n_axes for region in regions):
+        raise ValueError(f"expected {'boxes' if n_axes == 2 else 'stretches of time'} in region, got {regions[:3]}")
 
 
 def _single(parts: Sequence[Mapping[str, Any]], name: str) -> str | None:

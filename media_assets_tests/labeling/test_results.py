@@ -8,7 +8,7 @@ import pytest
 
 from media_assets.curation.answers import Answer, QuestionKind, Region
 from media_assets.labeling.project_files import open_project
-from media_assets.labeling.results import ResultUnreadable, answer_of, canonical_result
+from media_assets.labeling.results import ResultUnreadable, answer_of, answer_to, canonical_result
 
 
 def choice(name: str, *values: str) -> dict[str, Any]:
@@ -81,6 +81,8 @@ def test_equal_results_have_equal_text_whatever_their_ids() -> None:
         (QuestionKind.BOXES, [choice("label", "a")]),
         (QuestionKind.BOXES, [rectangle("a", 0, 0, -5, 5)]),
         (QuestionKind.BOXES, [{"from_name": "region", "value": {}}]),
+        (QuestionKind.BOXES, [stretch("a", (1, 5))]),
+        (QuestionKind.TIMELINE, [stretch("a", (1, 5)), rectangle("a", 0, 0, 5, 5)]),
         (QuestionKind.BOXES, [{"type": "choices"}]),
         (QuestionKind.BOXES, ["text"]),
         (QuestionKind.CHOICE, "no json"),
@@ -89,3 +91,27 @@ def test_equal_results_have_equal_text_whatever_their_ids() -> None:
 def test_what_is_no_answer_is_refused(kind: QuestionKind, result: Any) -> None:
     with pytest.raises(ResultUnreadable, match="expected"):
         answer_of(result, kind)
+
+
+@pytest.mark.parametrize(("name", "result", "answer"), CASES)
+def test_a_result_in_the_projects_own_words_is_its_answer(
+    name: str, result: list[dict[str, Any]], answer: Answer
+) -> None:
+    assert answer_to(result, open_project(name)) == answer
+
+
+@pytest.mark.parametrize(
+    ("name", "result"),
+    [
+        ("image-classes", [choice("label", "unicorn")]),
+        ("real-or-fake", [choice("label", "fake"), choice("method", "magic")]),
+        ("real-or-fake", [choice("label", "fake"), stretch("altered", (1, 5))]),
+        ("real-or-fake-video", [choice("label", "fake"), rectangle("altered", 0, 0, 5, 5)]),
+        ("boxes", [rectangle("unicorn", 0, 0, 5, 5)]),
+        ("boxes", [stretch("face", (1, 5))]),
+        ("video-timeline", [stretch("silence", (1, 5))]),
+    ],
+)
+def test_what_a_project_does_not_have_is_no_answer_to_it(name: str, result: list[dict[str, Any]]) -> None:
+    with pytest.raises(ResultUnreadable, match="expected"):
+        answer_to(result, open_project(name))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from media_assets.curation.label_states import LabelActor, LabelMove
+from media_assets.labeling import settling
 from media_assets.labeling.queue import TaskMove, another_round, apply_moves, withdraw_media
+from media_assets.labeling.results import canonical_result
 from media_assets.labeling.settling import Settled, forget_withdrawn, project_agreement, settle_batch
 from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.delta import Lake
@@ -167,11 +171,52 @@ def test_the_latest_round_that_is_answered_counts(four: Lake) -> None:
 
 def test_an_answer_that_cannot_be_read_is_told_and_left_out(four: Lake) -> None:
     odd = annotation(0, "ls:5", "fake", value='[{"from_name":"colour","value":{"choices":["red"]}}]')
-    annotate(four, *said(0, ["fake", "fake"]), odd)
+    annotate(four, *said(0, ["fake", "fake", "fake"]), odd)
     settled = settle(four)
     assert list(settled.unreadable) == ["0-ls:5"]
     assert "colour" in settled.unreadable["0-ls:5"]
-    assert consensus(four)[key(0)][:4] == ("fake", "majority", False, 2)
+    assert consensus(four)[key(0)][:4] == ("fake", "majority", False, 3)
+
+
+@pytest.mark.parametrize(("odd", "n_readable"), [("[]", 0), (result_of("unicorn"), 2), (result_of("fake", "magic"), 0)])
+def test_an_answer_that_cannot_be_read_is_not_one_of_those_that_were_wanted(
+    four: Lake, odd: str, n_readable: int
+) -> None:
+    settle(four, accepts_agreed=False)
+    people = said(0, ["fake", "fake", "fake"])
+    for row in people[n_readable:]:
+        row["value"] = odd
+    annotate(four, *people)
+    settled = settle(four, accepts_agreed=False)
+    assert len(settled.unreadable) == 3 - n_readable
+    assert (states(four)[key(0)], settled.applied.refused) == ("needs_adjudication", {})
+    assert key(0) not in consensus(four)
+    annotate(four, *people, annotation(0, "ls:expert", "real", 40, is_gold=True))
+    settle(four, accepts_agreed=False)
+    assert (states(four)[key(0)], consensus(four)[key(0)][0]) == ("accepted", "real")
+
+
+def test_a_stretch_of_time_among_boxes_stops_neither_its_batch_nor_the_agreement_of_all(lake: Lake) -> None:
+    value = {"ranges": [{"start": 1, "end": 5}], "timelinelabels": ["altered"]}
+    odd = canonical_result(
+        [
+            *json.loads(result_of("fake")),
+            {"from_name": "region", "to_name": "media", "type": "timelinelabels", "value": value},
+        ]
+    )
+    queue(lake, [0, 1])
+    answered(lake, 0, 1)
+    box = odd.replace(json.dumps(value, separators=(",", ":"), sort_keys=True), _BOX)
+    assert box != odd
+    with_box = [annotation(0, f"ls:{i}", "fake", value=box) for i in range(3)]
+    annotate(lake, *with_box, annotation(0, "ls:9", "fake", value=odd), *said(1, ["real"] * 3))
+    settled = settle(lake)
+    assert list(settled.unreadable) == ["0-ls:9"]
+    assert [row[0] for row in consensus(lake).values()] == ["fake", "real"]
+    assert project_agreement(lake, project()).n_answers == 6
+
+
+_BOX = '{"height":10,"rectanglelabels":["altered"],"width":10,"x":1,"y":1}'
 
 
 def test_rows_of_other_projects_stay(four: Lake) -> None:
@@ -224,3 +269,89 @@ def test_a_method_is_part_of_the_settled_value(lake: Lake) -> None:
     settle(lake)
     (value,) = lake.scan(LABELS_CONSENSUS).select("value").collect()["value"]
     assert value == '{"label":"fake","method":"lip_sync","regions":[]}'
+
+
+def meanwhile(point: str, other: Callable[[], object]) -> Callable[[str], None]:
+    """Once, when that point is reached, another process does something."""
+    todo = [other]
+
+    def reached(name: str) -> None:
+        if name == point and todo:
+            todo.pop()()
+
+    return reached
+
+
+@pytest.mark.parametrize("point", ["read", "before labels/queue"])
+def test_what_another_run_accepted_meanwhile_keeps_its_verdict(
+    four: Lake, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """A slow run found a tie, then another one settled the changed answers."""
+    others = [*said(0, ["fake"] * 3), *said(2, ["real", "real", "fake"]), *said(3, ["real"])]
+
+    def other() -> None:
+        annotate(four, *others, *said(1, ["real", "real", "real"]))
+        settle(four)
+
+    reached = meanwhile(point, other)
+    read = settling.read_answers
+    with monkeypatch.context() as patch:
+        patch.setattr(settling, "read_answers", lambda *given: (read(*given), reached("read"))[0])
+        watch_crash_points(reached)
+        try:
+            settle(four)
+        finally:
+            watch_crash_points()
+    assert (states(four)[key(1)], consensus(four)[key(1)][:3]) == ("accepted", ("real", "majority", False))
+
+
+def test_no_task_is_accepted_for_a_verdict_that_is_none_any_more(four: Lake) -> None:
+    def other() -> None:
+        annotate(four, *said(0, ["fake", "real", "unsure"]))
+        settle(four, accepts_agreed=False)
+
+    watch_crash_points(meanwhile("before labels/queue", other))
+    try:
+        settled = settle(four)
+    finally:
+        watch_crash_points()
+    assert "changed since" in settled.applied.refused[key(0)]
+    assert (states(four)[key(0)], consensus(four)[key(0)][0]) == ("needs_adjudication", None)
+
+
+def test_a_tie_is_never_the_verdict_of_an_accepted_task(four: Lake) -> None:
+    settle(four)
+    apply_moves(four, [TaskMove(key(1), LabelMove.ADJUDICATE, LabelActor.REVIEWER, "by hand")], LATER, US)
+    annotate(four, *said(1, ["real", "real", "unsure"]))
+    settle(four)
+    assert consensus(four)[key(1)][:3] == ("real", "majority", False)
+
+
+def test_forgetting_what_was_withdrawn_loses_nothing_that_is_settled_meanwhile(four: Lake) -> None:
+    settle(four)
+    withdraw_media(four, [media_id(b"0")], "asked to", LabelActor.ERASURE, LATER, US)
+    annotate(four, *said(1, ["real", "real", "real"]))
+    todo = [lambda: settle(four)]
+
+    def slow(write: Any) -> Any:
+        def late(*given: Any) -> Any:
+            if given[1] is LABELS_CONSENSUS and todo:
+                todo.pop()()
+            return write(*given)
+
+        return late
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lake, "overwrite", slow(Lake.overwrite))
+        patch.setattr(Lake, "rewrite", slow(Lake.rewrite))
+        forget_withdrawn(four, BATCH, US)
+    assert set(consensus(four)) == {key(1), key(2), key(3)}
+    assert consensus(four)[key(1)][0] == "real"
+
+
+def test_agreement_is_over_the_tasks_that_were_answered_last_whatever_the_size_of_the_project(four: Lake) -> None:
+    annotate(four, *said(0, ["fake", "real"]), *[row | {"updated_at": LATER} for row in said(2, ["real", "real"])])
+    assert project_agreement(four, project(), 2).n_answers == 4
+    found = project_agreement(four, project(), 1)
+    assert (found.n_answers, found.alpha) == (2, 1.0)
+    assert project_agreement(four, project(name="another")).n_answers == 0
