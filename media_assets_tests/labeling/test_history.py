@@ -13,15 +13,17 @@ from media_assets.errors import ContractBroken
 from media_assets.labeling.history import (
     AnswerVersion,
     append_answers,
+    keep_told,
     keep_watermark,
     latest_answers,
     taken_back,
+    untold,
     watermark,
 )
 from media_assets.lake.delta import Lake
 from media_assets.lake.location import LakeLocation
 from media_assets.tables import LABELS_ANNOTATIONS
-from media_assets_tests.labeling.queues import BATCH, NOON, US, key
+from media_assets_tests.labeling.queues import BATCH, NOON, US, answered, key, queue
 
 
 @pytest.fixture
@@ -93,3 +95,29 @@ def test_what_is_no_row_of_the_table_is_refused_as_a_whole(lake: Lake) -> None:
     with pytest.raises(ContractBroken):
         append_answers(lake, [answer(1), replace(answer(2), task_key="something else")], NOON, US)
     assert lake.scan(LABELS_ANNOTATIONS).collect().is_empty()
+
+
+def test_what_the_graph_was_not_told_of_stays_so_until_it_was(lake: Lake) -> None:
+    assert untold(lake).batches == []
+    append_answers(lake, [answer(1)], NOON, US)
+    assert untold(lake).batches == [BATCH]
+    news = untold(lake)
+    append_answers(lake, [replace(answer(2), batch_id="other.0001")], NOON, US)
+    keep_told(lake, news, US)
+    assert untold(lake).batches == sorted([BATCH, "other.0001"]), "something came while it was told"
+    keep_told(lake, untold(lake), US)
+    assert untold(lake).batches == []
+    append_answers(lake, [answer(1), answer(3)], NOON - timedelta(hours=1), US)  # a clock that was set back
+    assert untold(lake).batches == [BATCH]
+    keep_told(lake, untold(lake), US)
+    before = lake.ensure(LABELS_ANNOTATIONS).version()
+    keep_told(lake, untold(lake), US)
+    assert lake.ensure(LABELS_ANNOTATIONS).version() == before, "nothing new is nothing written"
+
+
+def test_a_task_that_counts_as_answered_now_is_told_also_without_another_answer(lake: Lake) -> None:
+    queue(lake, [1])
+    answered(lake, 1)
+    assert untold(lake).batches == [BATCH]
+    keep_told(lake, untold(lake), US)
+    assert untold(lake).batches == []
