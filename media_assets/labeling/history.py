@@ -105,13 +105,27 @@ def append_answers(
     return added
 
 
-def taken_back(latest: pl.DataFrame, is_gone: Callable[[str], bool], at: datetime) -> list[AnswerVersion]:
-    """The last versions of those answers that are not there any more; `is_gone` is asked for each."""
+def taken_back(latest: pl.DataFrame, is_gone: Callable[[str], bool]) -> list[AnswerVersion]:
+    """The last versions of those answers that are not there any more; `is_gone` is asked for each.
+
+    They are dated just after what was taken back, by the server's clock: ours may be ahead of what people do next.
+    """
     living = latest.filter(~pl.col("is_deleted"))
     return [
-        replace(version, is_deleted=True, updated_at=max(at, version.updated_at + timedelta(microseconds=1)))
+        replace(version, is_deleted=True, updated_at=version.updated_at + _TICK)
         for version in map(_version, living.iter_rows(named=True))
         if is_gone(version.annotation_id)
+    ]
+
+
+def given_again(answers: Sequence[AnswerVersion], latest: pl.DataFrame) -> list[AnswerVersion]:
+    """Answers that are there, each dated after the version that said it was taken back, where that is the latest."""
+    gone = dict(latest.filter(pl.col("is_deleted")).select("annotation_id", "updated_at").iter_rows())
+    return [
+        replace(each, updated_at=max(each.updated_at, gone[each.annotation_id] + _TICK))
+        if each.annotation_id in gone
+        else each
+        for each in answers
     ]
 
 

@@ -13,6 +13,7 @@ from media_assets.errors import ContractBroken
 from media_assets.labeling.history import (
     AnswerVersion,
     append_answers,
+    given_again,
     keep_told,
     keep_watermark,
     latest_answers,
@@ -72,10 +73,30 @@ def test_an_answer_that_is_changed_back_is_the_latest_again(lake: Lake) -> None:
 def test_an_answer_that_is_gone_gets_a_last_version_and_keeps_what_it_said(lake: Lake) -> None:
     append_answers(lake, [answer(1, minutes=9), answer(2)], NOON, US)
     known = latest_answers(lake, [key(1), key(2)], [BATCH])
-    back = taken_back(known, lambda annotation_id: annotation_id == "ls:1:1", NOON)  # a clock that is behind
+    back = taken_back(known, lambda annotation_id: annotation_id == "ls:1:1")
     assert len(append_answers(lake, back, NOON, US)) == 1
     assert latest(lake, 1, 2) == [('["real"]', True), ('["real"]', False)]
-    assert taken_back(latest_answers(lake, [key(1)], [BATCH]), lambda _: True, NOON) == []
+    assert taken_back(latest_answers(lake, [key(1)], [BATCH]), lambda _: True) == []
+
+
+def test_an_answer_that_is_given_again_counts_whenever_that_was_and_once(lake: Lake) -> None:
+    append_answers(lake, [answer(1)], NOON, US)
+    ahead = NOON + timedelta(minutes=10)  # our clock, of the server's
+    append_answers(lake, taken_back(latest_answers(lake, [key(1)], [BATCH]), lambda _: True), ahead, US)
+    again = answer(1, "fake", 2)
+    for n_new in (1, 0):
+        known = latest_answers(lake, [key(1)], [BATCH])
+        assert len(append_answers(lake, given_again([again], known), ahead, US)) == n_new
+        assert latest(lake, 1) == [('["fake"]', False)]
+
+
+def test_an_answer_that_was_wrongly_taken_for_taken_back_is_the_latest_again(lake: Lake) -> None:
+    append_answers(lake, [answer(1)], NOON, US)
+    append_answers(lake, taken_back(latest_answers(lake, [key(1)], [BATCH]), lambda _: True), NOON, US)
+    for n_new in (1, 0):
+        known = latest_answers(lake, [key(1)], [BATCH])
+        assert len(append_answers(lake, given_again([answer(1)], known), NOON, US)) == n_new
+        assert latest(lake, 1) == [('["real"]', False)]
 
 
 def test_the_watermark_never_goes_back(lake: Lake) -> None:

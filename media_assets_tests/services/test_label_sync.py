@@ -201,9 +201,25 @@ def test_an_answer_that_fits_nothing_is_kept_and_told(place: Place) -> None:
     ((_, task_id),) = place.ids().items()
     place.server.annotate(task_id, choice("unicorn"))
     place.server.annotate(task_id, [{"from_name": "else", "value": 1}], place.server.user("ben"))
+    place.server.annotate(task_id, choice("animal"), place.server.user("cleo"), lead_time=-0.4)  # her clock was set
     report = place.sync().pull()
-    assert (report.n_new, len(report.problems)) == (2, 2)
-    assert sorted(place.answers()["label"].to_list(), key=str) == [None, "unicorn"]
+    assert (report.n_new, len(report.problems)) == (3, 3)
+    assert sorted(place.answers()["label"].to_list(), key=str) == [None, "animal", "unicorn"]
+    assert place.answers().filter(label="animal")["lead_time_seconds"].to_list() == [None]
+
+
+def test_an_answer_that_is_skipped_and_given_again_counts_although_our_clock_is_ahead(place: Place) -> None:
+    place.queue(1)
+    place.sync().push()
+    ((key, task_id),) = place.ids().items()
+    mine = place.server.annotate(task_id, choice("animal"), place.server.user("anna"))
+    place.server.annotate(task_id, choice("person"), place.server.user("ben"))
+    ahead = timedelta(minutes=10)
+    for fields in ({}, {"was_cancelled": True}, {"was_cancelled": False, "result": choice("person")}):
+        place.server.call("PATCH", f"/api/annotations/{mine}/", fields)
+        place.sync(ahead).pull()
+    place.settle()
+    assert place.states() == {key: "accepted"}
 
 
 def test_answers_to_both_of_two_copies_are_kept_and_neither_is_taken_for_taken_back(
