@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from media_assets.cli_context import checked_settings, current_settings, json_option
 from media_assets.cli_output import Output, Progressbar
 from media_assets.errors import SetupError
+
+if TYPE_CHECKING:
+    from media_assets.labeling.exchange import Exchanged
 
 _NONE_ON = "No labelling project is on: MEDIA_ASSETS_LABEL_PROJECTS names those that are; see docs/labels.md"
 _BY_HAND = "cli"
@@ -25,9 +28,10 @@ def push(as_json: bool) -> None:
 
     settings, output = checked_settings(), Output(as_json)
     with Progressbar(output) as progress, label_exchange(settings, _BY_HAND) as exchange:
-        reports = exchange.push(progress)
+        exchanged = exchange.push(progress)
+    reports = exchanged.reports
     rows = [{"project": name, **asdict(report)} for name, report in reports.items()]
-    output.table("Pushed", rows if as_json else [_short(row) for row in rows], _NONE_ON)
+    _table(output, "Pushed", rows, exchanged)
     for name, report in reports.items():
         for key, why in report.refused.items():
             output.say(f"{name}: {key} is not pushed: {why}")
@@ -35,6 +39,7 @@ def push(as_json: bool) -> None:
             output.say(f"{name}: {key} is there twice, and people have worked on both: tasks {ids}; both are pulled")
         if report.missing:
             output.say(f"{name}: {len(report.missing)} tasks were sent and are not there; push again")
+    exchanged.require_all()
 
 
 @click.command()
@@ -42,22 +47,23 @@ def push(as_json: bool) -> None:
 @json_option
 def pull(compare_all: bool, as_json: bool) -> None:
     """Pull what people answered since the last time; disputed tasks are opened for one more person."""
-    from media_assets.defs.label_studio import answers_came, as_facts, changed_batches, label_exchange
+    from media_assets.defs.label_studio import as_facts, label_exchange, tell_graph
     from media_assets.defs.resources import open_instance
 
     settings, output = checked_settings(), Output(as_json)
     with Progressbar(output) as progress, label_exchange(settings, _BY_HAND) as exchange:
-        reports = exchange.pull(progress, compare_all=compare_all)
-    with open_instance(settings) as instance:
-        for batch_id in changed_batches(reports):
-            instance.report_runless_asset_event(answers_came(batch_id))
+        exchanged = exchange.pull(progress, compare_all=compare_all)
+        with open_instance(settings) as instance:
+            told = tell_graph(exchange, instance)
+    reports = exchanged.reports
     rows = [{"project": name, **as_facts(report)} for name, report in reports.items()]
-    output.table("Pulled", rows if as_json else [_short(row) for row in rows], _NONE_ON)
+    _table(output, "Pulled", rows, exchanged)
     for name, report in reports.items():
         for annotation_id, why in report.pulled.problems.items():
             output.say(f"{name}: the answer {annotation_id} does not fit its question, and is kept: {why}")
-    if changed_batches(reports):
+    if told:
         output.say("Settle what they come to: media-assets labels settle")
+    exchanged.require_all()
 
 
 @click.command("forget-pushed")
@@ -107,6 +113,16 @@ def serve_hints(host: str, port: int, as_json: bool) -> None:
             asyncio.run(server.serve(sockets=[listening]))
         if not server.started:
             raise SystemExit(1)
+
+
+def _table(output: Output, title: str, rows: list[dict[str, Any]], exchanged: Exchanged[Any]) -> None:
+    """The projects' rows. Where one failed, JSON is its error alone, which follows; people see both."""
+    for name, error in exchanged.failures.items():
+        output.say(f"{name} failed: {error}")
+    if not exchanged.failures:
+        output.table(title, rows if output.as_json else [_short(row) for row in rows], _NONE_ON)
+    elif rows and not output.as_json:
+        output.table(title, [_short(row) for row in rows], _NONE_ON)
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:

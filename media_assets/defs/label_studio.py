@@ -1,8 +1,8 @@
 """Label Studio in the graph: one asset pushes what is due, one pulls what people did, and a sensor asks for both.
 
 Both are in one pool that takes one run at a time: there is one writer. Batches whose answers changed are told to the
-graph, which settles them. Without MEDIA_ASSETS_LABEL_STUDIO_URL nothing of it runs. Not here: what is exchanged,
-and how (`labeling/`).
+graph, which settles them, also where a project failed; the run fails after that. Without MEDIA_ASSETS_LABEL_STUDIO_URL
+nothing of it runs. Not here: what is exchanged, and how (`labeling/`).
 """
 
 import time
@@ -20,7 +20,7 @@ from media_assets.defs.descriptions import asset_key
 from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.resources import Settings, WorkbenchResource
 from media_assets.defs.retries import retried_if_it_may_pass
-from media_assets.labeling.exchange import LabelExchange, PulledProject
+from media_assets.labeling.exchange import Exchanged, LabelExchange, PulledProject
 from media_assets.labeling.shown_media import shown_media
 from media_assets.labeling.sync import SYNC_CODE_VERSION
 from media_assets.lake.delta import Provenance
@@ -72,13 +72,15 @@ def label_exchange(settings: Settings, run_id: str) -> Iterator[LabelExchange]:
 def pushed(context: dg.AssetExecutionContext, workbench: WorkbenchResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows only the bare class
     """Push the tasks of every project that is on."""
     with _guarded(context), label_exchange(workbench.settings(), context.run.run_id) as exchange:
-        reports = exchange.push(lambda _name, _n_done, _n_all: None)
-    for name, report in reports.items():
-        for key, why in report.refused.items():
-            context.log.warning(f"{name}: {key} is not pushed: {why}")
-        for key in report.missing:
-            context.log.warning(f"{name}: {key} was sent, and is not there; the next push looks again")
-    return dg.MaterializeResult(PUSHED, metadata=_told({name: asdict(report) for name, report in reports.items()}))
+        exchanged = exchange.push(lambda _name, _n_done, _n_all: None)
+        for name, report in exchanged.reports.items():
+            for key, why in report.refused.items():
+                context.log.warning(f"{name}: {key} is not pushed: {why}")
+            for key in report.missing:
+                context.log.warning(f"{name}: {key} was sent, and is not there; the next push looks again")
+        _require_all(context, exchanged)
+    facts = {name: asdict(report) for name, report in exchanged.reports.items()}
+    return dg.MaterializeResult(PUSHED, metadata=_told(facts))
 
 
 @dg.asset(
@@ -93,23 +95,26 @@ def pushed(context: dg.AssetExecutionContext, workbench: WorkbenchResource) -> d
 def pulled(context: dg.AssetExecutionContext, workbench: WorkbenchResource, config: PullConfig) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Pull the answers of every project that is on; their batches' answers are new to the graph."""
     with _guarded(context), label_exchange(workbench.settings(), context.run.run_id) as exchange:
-        reports = exchange.pull(lambda _name, _n_done, _n_all: None, compare_all=config.compare_all)
-    for name, report in reports.items():
-        for annotation_id, why in report.pulled.problems.items():
-            context.log.warning(f"{name}: the answer {annotation_id} does not fit its question, and is kept: {why}")
-    for batch_id in changed_batches(reports):
-        context.log_event(answers_came(batch_id))
-    return dg.MaterializeResult(PULLED, metadata=_told({name: as_facts(each) for name, each in reports.items()}))
+        exchanged = exchange.pull(lambda _name, _n_done, _n_all: None, compare_all=config.compare_all)
+        told = tell_graph(exchange, context.instance)
+        for name, report in exchanged.reports.items():
+            for annotation_id, why in report.pulled.problems.items():
+                context.log.warning(f"{name}: the answer {annotation_id} does not fit its question, and is kept: {why}")
+        _require_all(context, exchanged)
+    facts = {name: as_facts(each) for name, each in exchanged.reports.items()}
+    metadata = _told(facts) | {"graph: batches told": dg.MetadataValue.json(told)}
+    return dg.MaterializeResult(PULLED, metadata=metadata)
 
 
-def changed_batches(reports: Mapping[str, PulledProject]) -> list[str]:
-    """Batches whose answers changed, over all projects."""
-    return sorted({batch_id for report in reports.values() for batch_id in report.pulled.batches})
+def tell_graph(exchange: LabelExchange, instance: dg.DagsterInstance) -> list[str]:
+    """Tell the graph whose answers are others than before; returned are those batches.
 
-
-def answers_came(batch_id: str) -> dg.AssetMaterialization:
-    """What tells the graph that a batch's answers are others than before."""
-    return dg.AssetMaterialization(asset_key(LABELS_ANNOTATIONS), partition=batch_id)
+    Each is in the event log at once: events of a step are written when it has ended, and not where it fails.
+    """
+    annotations = asset_key(LABELS_ANNOTATIONS)
+    return exchange.tell(
+        lambda batch_id: instance.report_runless_asset_event(dg.AssetMaterialization(annotations, partition=batch_id))
+    )
 
 
 def as_facts(report: PulledProject) -> dict[str, Any]:
@@ -185,6 +190,12 @@ def _guarded(context: dg.AssetExecutionContext) -> Iterator[None]:
         store_errors_told("the label queue"),
     ):
         yield
+
+
+def _require_all(context: dg.AssetExecutionContext, exchanged: Exchanged[Any]) -> None:
+    for name, error in exchanged.failures.items():
+        context.log.error(f"{name}: {error}")
+    exchanged.require_all()
 
 
 def _told(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """Every project that is on, one after the other: pushed, or pulled, reopened where disputed and compared where wanted.
 
+What one project fails at does not keep the others from theirs. Which batches the graph has to be told of is kept in the
+lake until it was told, whatever fails or dies in between.
+
 Not here: one project (`sync.py`), or who calls for it (the command line and the graph do).
 """
 
@@ -8,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Generic, TypeVar
 
+from media_assets.labeling.history import keep_told, untold
 from media_assets.labeling.label_studio.client import LabelStudio
 from media_assets.labeling.project_files import LabelProject
 from media_assets.labeling.shown_media import ShownMedia
@@ -17,6 +22,23 @@ from media_assets.lake.delta import Lake, Provenance
 
 ProjectProgress = Callable[[str, int, int | None], None]
 """Told a project's name, how many of its tasks are done, and of how many (None: nobody knows yet)."""
+
+
+Report = TypeVar("Report")
+
+
+@dataclass(frozen=True)
+class Exchanged(Generic[Report]):
+    """What became of each project: its report, or why it failed."""
+
+    reports: dict[str, Report] = field(default_factory=dict)
+    failures: dict[str, Exception] = field(default_factory=dict)
+
+    def require_all(self) -> None:
+        """Raise what the first of the failed projects failed at; nothing, where none did."""
+        for name, error in self.failures.items():
+            error.add_note(f"project {name}")
+            raise error
 
 
 @dataclass
@@ -39,26 +61,42 @@ class LabelExchange:
     at: datetime
     provenance: Provenance
 
-    def push(self, progress: ProjectProgress) -> dict[str, PushReport]:
-        """Push what is due; project → what came of it.
+    def push(self, progress: ProjectProgress) -> Exchanged[PushReport]:
+        """Push what is due. What was pushed before a project failed is recorded."""
+        return self._each(lambda project, sync: sync.push(_of(progress, project)))
 
-        Raises:
-            LabelStudioFailed: what was pushed before is recorded.
-        """
-        return {project.name: self._sync(project).push(_of(progress, project)) for project in self.projects}
-
-    def pull(self, progress: ProjectProgress, *, compare_all: bool = False) -> dict[str, PulledProject]:
+    def pull(self, progress: ProjectProgress, *, compare_all: bool = False) -> Exchanged[PulledProject]:
         """Pull answers, ask again where they came to nothing, and with `compare_all` compare both sides as a whole.
 
-        Raises:
-            LabelStudioFailed: what was pulled before is kept.
+        What was pulled before a project failed is kept. Whoever calls it tells the graph what came (`tell`).
         """
-        found: dict[str, PulledProject] = {}
-        for project in self.projects:
-            sync, told = self._sync(project), _of(progress, project)
+
+        def work(project: LabelProject, sync: LabelSync) -> PulledProject:
+            told = _of(progress, project)
             compared = sync.reconcile(told) if compare_all else None
-            found[project.name] = PulledProject(sync.pull(told), sync.reopen_disputed(), compared)
-        return found
+            return PulledProject(sync.pull(told), sync.reopen_disputed(), compared)
+
+        return self._each(work)
+
+    def tell(self, tell: Callable[[str], object]) -> list[str]:
+        """Tell which batches have answers that nobody was told of, in this exchange or in one that died; returned too.
+
+        `tell` must have kept each when it returns. A batch is told again where this dies before its end.
+        """
+        news = untold(self.lake)
+        for batch_id in news.batches:
+            tell(batch_id)
+        keep_told(self.lake, news, self.provenance)
+        return list(news.batches)
+
+    def _each(self, work: Callable[[LabelProject, LabelSync], Report]) -> Exchanged[Report]:
+        exchanged: Exchanged[Report] = Exchanged()
+        for project in self.projects:
+            try:
+                exchanged.reports[project.name] = work(project, self._sync(project))
+            except Exception as error:  # whatever it is, the others have their turn before it is raised
+                exchanged.failures[project.name] = error
+        return exchanged
 
     def _sync(self, project: LabelProject) -> LabelSync:
         return LabelSync(self.lake, self.client, project, self.media, self.at, self.provenance)

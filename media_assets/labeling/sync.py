@@ -8,6 +8,7 @@ to (`settling.py`), and how Label Studio is asked (`label_studio/`).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,7 @@ from media_assets.curation.label_states import LabelActor, LabelMove, LabelState
 from media_assets.labeling.history import (
     AnswerVersion,
     append_answers,
+    given_again,
     keep_watermark,
     latest_answers,
     taken_back,
@@ -249,8 +251,8 @@ class LabelSync:
         versions = [self._version(answer, rows[key], report) for key, answers in living.items() for answer in answers]
         latest = latest_answers(self.lake, known, {rows[key]["batch_id"] for key in known})
         unseen = latest.filter(~pl.col("annotation_id").is_in([version.annotation_id for version in versions]))
-        back = taken_back(unseen, self._is_gone, self.at)
-        added = append_answers(self.lake, [*versions, *back], self.at, self.provenance)
+        back = taken_back(unseen, self._is_gone)
+        added = append_answers(self.lake, [*given_again(versions, latest), *back], self.at, self.provenance)
         report.n_new += sum(not version.is_deleted for version in added)
         report.n_taken_back += sum(version.is_deleted for version in added)
         report.batches |= {version.batch_id for version in added}
@@ -266,6 +268,9 @@ class LabelSync:
 
     def _version(self, answer: PulledAnnotation, row: Mapping[str, Any], report: PullReport) -> AnswerVersion:
         label, problems = self._judged(answer.result)
+        seconds = _seconds(answer.lead_time_seconds)
+        if seconds is None and answer.lead_time_seconds is not None:
+            problems.append(f"expected a time spent of 0 s or more, got {answer.lead_time_seconds!r}: it is left out")
         if problems:
             report.problems[answer.annotation_id] = "; ".join(problems)
         return AnswerVersion(
@@ -278,14 +283,14 @@ class LabelSync:
             _text(answer.result),
             label,
             answer.is_ground_truth,
-            answer.lead_time_seconds,
+            seconds,
             answer.created_at,
             answer.updated_at,
         )
 
     def _judged(self, result: Sequence[Json]) -> tuple[str | None, list[str]]:
         """The label of a result, and what is wrong with it."""
-        problems = self.rules.of_result(result)
+        problems = list(self.rules.of_result(result))
         try:
             return answer_of(result, self.project.kind).label, problems
         except ResultUnreadable as error:
@@ -346,6 +351,12 @@ def _text(result: Sequence[Json]) -> str:
         return canonical_result(result)
     except (AttributeError, TypeError, ValueError):  # parts that are no objects: kept as they are
         return json.dumps(result, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _seconds(told: object) -> float | None:
+    """A time that somebody can have spent: a browser computes it, by a clock that may have been set meanwhile."""
+    is_time = isinstance(told, int | float) and not isinstance(told, bool) and 0 <= told < math.inf
+    return float(told) if is_time else None
 
 
 def _counting(progress: Progress, n_all: int) -> Progress:

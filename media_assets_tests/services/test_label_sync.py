@@ -12,6 +12,8 @@ import polars as pl
 import pytest
 
 from media_assets.curation.label_states import LabelActor, LabelMove, LabelState
+from media_assets.errors import LabelStudioCode, LabelStudioFailed
+from media_assets.labeling.exchange import LabelExchange
 from media_assets.labeling.label_studio import listing
 from media_assets.labeling.label_studio.client import LabelStudio
 from media_assets.labeling.project_files import LabelProject, open_project
@@ -51,7 +53,16 @@ class Place:
         media = shown_media(self.lake.location, str(self.server.files))
         return LabelSync(self.lake, self.client, self.project, media, datetime.now(UTC) + later, RUN)
 
+    def exchange(self, *others: LabelProject) -> LabelExchange:
+        """Of this project after the others."""
+        media = shown_media(self.lake.location, str(self.server.files))
+        projects = [*others, self.project]
+        return LabelExchange(self.lake, self.client, projects, media, datetime.now(UTC), RUN)
+
     def queue(self, n: int) -> None:
+        enqueue(self.lake, self.project, BATCH, self.candidates(n), datetime.now(UTC), RUN)
+
+    def candidates(self, n: int) -> pl.DataFrame:
         subjects = [hashlib.sha256(f"{self.project.name}{i}".encode()).hexdigest() for i in range(n)]
         rows = [
             {
@@ -65,8 +76,7 @@ class Place:
             }
             for i, subject in enumerate(subjects)
         ]
-        candidates = pl.DataFrame(rows, schema_overrides=CANDIDATES)
-        enqueue(self.lake, self.project, BATCH, candidates, datetime.now(UTC), RUN)
+        return pl.DataFrame(rows, schema_overrides=CANDIDATES)
 
     def states(self) -> dict[str, str]:
         rows = self.lake.scan(LABELS_QUEUE).filter(pl.col("project") == self.project.name)
@@ -76,6 +86,9 @@ class Place:
         return dict(
             self.lake.scan(LABELS_QUEUE).select("task_key", "ls_task_id").sort("task_key").collect().iter_rows()
         )
+
+    def pushed_ids(self) -> dict[str, int]:
+        return {key: task_id for key, task_id in self.ids().items() if task_id is not None}
 
     def answers(self) -> pl.DataFrame:
         return self.lake.scan(LABELS_ANNOTATIONS).sort("updated_at", "seen_at").collect()
@@ -188,9 +201,25 @@ def test_an_answer_that_fits_nothing_is_kept_and_told(place: Place) -> None:
     ((_, task_id),) = place.ids().items()
     place.server.annotate(task_id, choice("unicorn"))
     place.server.annotate(task_id, [{"from_name": "else", "value": 1}], place.server.user("ben"))
+    place.server.annotate(task_id, choice("animal"), place.server.user("cleo"), lead_time=-0.4)  # her clock was set
     report = place.sync().pull()
-    assert (report.n_new, len(report.problems)) == (2, 2)
-    assert sorted(place.answers()["label"].to_list(), key=str) == [None, "unicorn"]
+    assert (report.n_new, len(report.problems)) == (3, 3)
+    assert sorted(place.answers()["label"].to_list(), key=str) == [None, "animal", "unicorn"]
+    assert place.answers().filter(label="animal")["lead_time_seconds"].to_list() == [None]
+
+
+def test_an_answer_that_is_skipped_and_given_again_counts_although_our_clock_is_ahead(place: Place) -> None:
+    place.queue(1)
+    place.sync().push()
+    ((key, task_id),) = place.ids().items()
+    mine = place.server.annotate(task_id, choice("animal"), place.server.user("anna"))
+    place.server.annotate(task_id, choice("person"), place.server.user("ben"))
+    ahead = timedelta(minutes=10)
+    for fields in ({}, {"was_cancelled": True}, {"was_cancelled": False, "result": choice("person")}):
+        place.server.call("PATCH", f"/api/annotations/{mine}/", fields)
+        place.sync(ahead).pull()
+    place.settle()
+    assert place.states() == {key: "accepted"}
 
 
 def test_answers_to_both_of_two_copies_are_kept_and_neither_is_taken_for_taken_back(
@@ -301,3 +330,34 @@ def test_a_move_by_another_hand_is_not_undone(place: Place) -> None:
     report = place.sync().pull()
     assert report.n_new == 2, "answers are kept whatever becomes of the question"
     assert place.states() == {key: LabelState.WITHDRAWN}
+
+
+def test_what_one_project_fails_at_stops_no_other_and_whose_answers_came_is_told_whenever_it_dies(
+    place: Place,
+) -> None:
+    place.queue(1)
+    broken = msgspec.structs.replace(place.project, name=f"{place.project.name}-2")
+    for _ in range(2):
+        place.server.project(broken.config, title=f"{broken.title} ({broken.name})")
+    enqueue(place.lake, broken, "other.0001", place.candidates(1), datetime.now(UTC), RUN)
+    pushed = place.exchange(broken).push(lambda *_: None)
+    assert (pushed.reports[place.project.name].n_created, list(pushed.failures)) == (1, [broken.name])
+    ((_, task_id),) = place.pushed_ids().items()
+    place.server.annotate(task_id, choice("animal"))
+
+    def pull() -> list[str]:
+        exchange = place.exchange(broken)
+        pulled, told = exchange.pull(lambda *_: None), list[str]()
+        exchange.tell(told.append)
+        with pytest.raises(LabelStudioFailed) as caught:
+            pulled.require_all()
+        assert caught.value.code is LabelStudioCode.PROJECT_AMBIGUOUS
+        return told
+
+    assert _until_it_dies(pull, "before labels/annotations", 2) == 1  # the answers are kept, and nothing else
+    assert pull() == [BATCH]
+    assert pull() == []
+    place.server.annotate(task_id, choice("animal"), place.server.user("ben"))
+    assert _until_it_dies(pull, "before labels/annotations", 3) == 1  # told, and that is not kept
+    assert pull() == [BATCH]
+    assert pull() == []
