@@ -147,7 +147,7 @@ def test_each_frame_has_a_row_per_model_and_each_item_one_status(shelf: Shelf, t
     assert {(row["frame_id"], row["blob"]) for row in of_red} == {(frames["frame_id"], frames["blob"])}
     statuses = lake.scan(ITEM_STATUS, {"stage": [STAGE]}).collect()
     assert dict(statuses.select("item_key", "n_outputs").iter_rows())["clip.mp4"] == 2 * n_stills
-    assert set(statuses["code_version"]) == {"1/" + ",".join(model.name for model in desk.models)}
+    assert set(statuses["code_version"]) == {"2/" + ",".join(model.name for model in desk.models)}
     told = report.stages["predictions/frames"]
     assert (told.n_entered, told.n_rows, report.n_asked) == (5, rows.height, 4 + n_stills)
     assert sum(report.labels["tiny-detection"].values()) == sum(report.scores["tiny-detection"]) == 4 + n_stills

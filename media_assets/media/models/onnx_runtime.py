@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from media_assets.errors import ModelCode, ModelUnfit
+from media_assets.media.models.classification import require_scores
 from media_assets.media.models.description import Detection, Input, ModelDescription
 from media_assets.media.models.protocol import Answer, ClassScores, ModelRunFailed
 from media_assets.media.models.raw_outputs import boxes_of
@@ -135,12 +136,7 @@ def understood(arrays: Sequence[Array], n_frames: int, description: ModelDescrip
     if isinstance(output, Detection):
         return list(boxes_of(arrays, n_labels, output, description.input))
     scores = arrays[0].reshape(n_frames, -1).astype(np.float64)
-    if scores.shape[1] != n_labels:
-        raise ModelUnfit(
-            f"Expected one score for each of {n_labels} labels from model {description.id}, got {scores.shape[1]}. "
-            f"Mend `labels` of its description.",
-            ModelCode.OUTPUT_MISMATCH,
-        )
+    require_scores(scores.shape[1:], n_labels)
     return [ClassScores(row) for row in scores]
 
 
