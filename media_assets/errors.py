@@ -106,9 +106,10 @@ class ModelCode(StrEnum):
     DESCRIPTION_INVALID = "model_description_invalid"  # its sidecar file is not there, or describes no model
     FILE_UNREADABLE = "model_file_unreadable"  # the file that the sidecar names is not there, or no model file
     FILE_CHANGED = "model_file_changed"  # another SHA-256 than was declared, or than when the run began
+    TOO_LARGE = "model_too_large"  # loading it takes more memory than a worker has
     INPUT_MISMATCH = "model_input_mismatch"  # it takes another shape or type than is described
     OUTPUT_MISMATCH = "model_output_mismatch"  # it gives another shape, or another number of labels
-    FAILS_ON_MOST = "model_fails_on_most"  # most frames of a batch met an error of the model
+    FAILS_ON_MOST = "model_fails_on_most"  # most items of a batch met an error of the model, or no frame got an answer
 
 
 class StoreCode(StrEnum):

@@ -34,7 +34,12 @@ FRAMES_PER_WORK = 8
 
 BYTES_PER_WORK = 32 << 20
 
-_OF_MODELS = MODEL_FAULTS | DECODER_FAULTS  # each of these frames was decoded before, when it was made
+OF_MODELS = MODEL_FAULTS | DECODER_FAULTS
+"""What a model has to explain: each of these frames was decoded before, when it was made."""
+
+_BLAMED_SHARE = 0.5
+_BLAMED_LEAST = 3
+"""A model is to blame that fails on more than this share of the items, and so many; or has answered nothing yet."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,19 @@ class FramePredicted:
     thumbnail: bytes | None = None
 
 
+@dataclass(frozen=True)
+class History:
+    """What these very models, in these versions, said of the batch before.
+
+    Attributes:
+        n_accepted: items that stay as they said; they speak for the models.
+        failed: keys of items on which the models failed; that they do so again tells nothing new.
+    """
+
+    n_accepted: int = 0
+    failed: frozenset[str] = frozenset()
+
+
 @dataclass
 class FramePredictor:
     """Asks every model about frames. Use it once."""
@@ -67,30 +85,36 @@ class FramePredictor:
     limits: StillLimits
     outage: OutageGuard
     wants_thumbnails: bool
+    history: History = History()
     cpu_seconds: float = 0.0
+    _n_answered: int = 0  # frames
     _n_done: int = 0
     _n_frames: int = 0
     _again: list[FrameToPredict] = field(default_factory=list)  # of works that ended badly
     _aside: list[FramePredicted] = field(default_factory=list)  # done without a worker
     _failed: set[str] = field(default_factory=set)  # item keys
+    _item_keys: frozenset[str] = frozenset()  # of all that is asked about
     _blamed: dict[str, ItemError] = field(default_factory=dict)  # item key → error of a model
 
     def predictions(self, frames: Sequence[FrameToPredict]) -> Iterator[FramePredicted]:
         """What became of each of these frames, in any order.
 
         Raises:
-            ModelUnfit: a model cannot be used as it is described, whatever it is shown; no frame is to blame.
+            ModelUnfit: a model cannot be used as it is described, whatever it is shown, or fails on most of it; no
+                frame is to blame.
             Outage: most items failed for causes that may pass.
         """
         if not frames:
             return
+        self._item_keys = frozenset(frame.item_key for frame in frames)
         self._n_frames = len(frames)
         self.bench.blobs.read_ahead(frame.blob for frame in frames)
         yield from self._pass(frames, FRAMES_PER_WORK)
         again, self._again = self._again, []
         if again:
             yield from self._pass(again, 1)
-        self._judge({frame.item_key for frame in frames})
+        if not self._n_answered and not self.history.n_accepted:
+            self._blame(least=1)
 
     def _pass(self, frames: Sequence[FrameToPredict], n_at_once: int) -> Iterator[FramePredicted]:
         with closing(self.bench.engine.map_items(_task(self.models), self._works(frames, n_at_once))) as outcomes:
@@ -169,21 +193,28 @@ class FramePredictor:
         for each in predicted:
             self._n_done += 1
             self.bench.progress(self.batch_id, self._n_done, self._n_frames)
+            self._n_answered += each.error is None
             if each.error is not None and each.frame.item_key not in self._failed:
                 self._failed.add(each.frame.item_key)
                 self.outage.note(each.error)
-                if each.error.code in _OF_MODELS:
+                if each.error.code in OF_MODELS and each.frame.item_key not in self.history.failed:
                     self._blamed[each.frame.item_key] = each.error
+                    n_told = len(self._item_keys - self.history.failed) + self.history.n_accepted
+                    if len(self._blamed) > _BLAMED_SHARE * n_told:
+                        self._blame(_BLAMED_LEAST)
             yield each
 
-    def _judge(self, item_keys: set[str]) -> None:
-        """A model that fails on most of what it is shown is to blame, and not the frames."""
-        least, share = self.outage.outage_least, self.outage.outage_share
-        if len(self._blamed) >= least and len(self._blamed) > share * len(item_keys):
+    def _blame(self, least: int) -> None:
+        """Say that the models are to blame, and not the frames, where they failed on so many items.
+
+        However failures that may pass are taken, and whether this is a replay, makes no difference here.
+        """
+        if len(self._blamed) >= least:
             (error, *_) = self._blamed.values()
             raise ModelUnfit(
-                f"Batch {self.batch_id}: the models failed on {len(self._blamed)} of {len(item_keys)} items, such as: "
-                f"{error.message} Nothing was published. Mend the description or the model, then run the batch again.",
+                f"Batch {self.batch_id}: the models failed on {len(self._blamed)} of {len(self._item_keys)} items, "
+                f"such as: {error.message} Nothing was published. Mend the description or the model, then run the "
+                f"batch again.",
                 ModelCode.FAILS_ON_MOST,
             )
 

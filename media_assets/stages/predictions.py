@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from media_assets.errors import ItemError, NotMaterialized
+from media_assets.errors import ItemError, NotMaterialized, SetupError
 from media_assets.lake.delta import Provenance
 from media_assets.lake.publications import unfinished_publications
 from media_assets.media.contact_sheet import Cell
@@ -37,7 +37,7 @@ from media_assets.stages.failures import Told
 from media_assets.stages.intake import Past, going_on, read_manifest, read_past
 from media_assets.stages.models import InstalledModel
 from media_assets.stages.outage import OutageGuard
-from media_assets.stages.predicting import FramePredicted, FramePredictor, FrameToPredict
+from media_assets.stages.predicting import OF_MODELS, FramePredicted, FramePredictor, FrameToPredict, History
 from media_assets.stages.report import BatchReport, StageReport
 from media_assets.stages.rows import StatusWriter
 from media_assets.stages.stage import FRAMES, KEYFRAMES, PREDICTIONS
@@ -89,6 +89,7 @@ def predict_batch(
     Raises:
         NotMaterialized: the batch is not planned, or its frames are not made.
         ModelUnfit: a model cannot be used as it is described, or fails on most of the batch.
+        SetupError: a replay without a model.
         Outage, ContractBroken, ReconciliationBroken, RivalRun, StoreFailed: as `read_batch`.
     """
     return published_alone(batch_id, lambda: _predict_batch(bench, batch_id, options, provenance))
@@ -98,6 +99,11 @@ def _predict_batch(
     bench: Workbench, batch_id: str, options: PredictOptions, provenance: Provenance
 ) -> PredictionsReport:
     started = time.monotonic()
+    if options.retry_only is not None and not options.models:
+        raise SetupError(
+            f"Expected the models that failed on items of batch {batch_id}, none is configured: a replay would ask "
+            f"nobody, and nothing was changed. Set MEDIA_ASSETS_MODELS as it was, then replay again."
+        )
     turns = Turns.seen(bench.lake, batch_id, (FRAMES, KEYFRAMES, PREDICTIONS))
     past = read_past(bench.lake, batch_id)
     entered = _entered(bench, batch_id, past) if options.models else {}
@@ -106,7 +112,13 @@ def _predict_batch(
     asked = [frame for key, frames in entered.items() if key not in carried for frame in frames]
     outage = OutageGuard(batch_id, len(entered), options.outage_share, options.outage_least)
     predictor = FramePredictor(
-        bench, batch_id, options.models, options.still_limits, outage, wants_thumbnails=options.n_thumbnails > 0
+        bench,
+        batch_id,
+        options.models,
+        options.still_limits,
+        outage,
+        wants_thumbnails=options.n_thumbnails > 0,
+        history=_history(carried, past, options),
     )
     said = _Said(batch_id, options)
     try:
@@ -161,7 +173,10 @@ def _entered(bench: Workbench, batch_id: str, past: Past) -> dict[str, tuple[Fra
 def _carried(
     entered: Mapping[str, Sequence[FrameToPredict]], stored: pl.DataFrame, past: Past, options: PredictOptions
 ) -> frozenset[str]:
-    """Items that stay as they are: the same models said it of the same frames, or a replay asks for others."""
+    """Items that stay as they are: the same models said it of the same frames, or a replay asks for others.
+
+    A replay leaves its neighbours as they are although other models said it: they are outdated, and not its business.
+    """
     if options.again:
         return frozenset()
     told = past.statuses.get(PREDICTIONS.name, {})
@@ -171,16 +186,31 @@ def _carried(
     models = [(model.description.id, model.version) for model in options.models]
     carried = set()
     for key, frames in entered.items():
-        status = told.get(key)
-        if status is None or status["code_version"] != options.code_version:
+        if (status := told.get(key)) is None:
+            continue
+        is_neighbour = options.retry_only is not None and key not in options.retry_only.item_keys
+        if status["code_version"] != options.code_version and not is_neighbour:
             continue
         if status["status"] == Status.FAILED:
-            if options.retry_only is not None and key not in options.retry_only.item_keys:
+            if is_neighbour:
                 carried.add(key)
             continue
-        if rows.get(key) == {(frame.frame_id, frame.blob, *model) for frame in frames for model in models}:
+        of = _models_of(status["code_version"]) if is_neighbour else models
+        if rows.get(key) == {(frame.frame_id, frame.blob, *model) for frame in frames for model in of}:
             carried.add(key)
     return frozenset(carried)
+
+
+def _models_of(code_version: str) -> list[tuple[str, ...]]:
+    """(id, version) of the models that a code version names."""
+    return [tuple(name.split("@", 1)) for name in code_version.partition("/")[2].split(",")]
+
+
+def _history(carried: frozenset[str], past: Past, options: PredictOptions) -> History:
+    told = past.statuses.get(PREDICTIONS.name, {})
+    same = {key: row for key, row in told.items() if row["code_version"] == options.code_version}
+    n_accepted = sum(key in carried and Status(row["status"]).goes_on for key, row in same.items())
+    return History(n_accepted, frozenset(key for key, row in same.items() if row["error_code"] in OF_MODELS))
 
 
 @dataclass

@@ -42,7 +42,8 @@ KEYFRAMES = Stage(FRAMES_KEYFRAMES, code_version="1", after=RAW)
 IMAGE_STAGES: tuple[Stage, ...] = (RAW, FRAMES, TENSORS, KEYFRAMES)
 """In the order of their commits. Pictures go on from `raw/media` to frames and tensors, videos to keyframes."""
 
-PREDICTIONS = Stage(PREDICTIONS_FRAMES, code_version="1", after=FRAMES)  # and after KEYFRAMES
+# 2: a single logit is a yes or no; after KEYFRAMES as well
+PREDICTIONS = Stage(PREDICTIONS_FRAMES, code_version="2", after=FRAMES)
 
 STAGES: tuple[Stage, ...] = (*IMAGE_STAGES, PREDICTIONS)
 """Every stage: those that one reading of the batch makes, then what models say. Nothing enters without a model."""

@@ -138,9 +138,9 @@ def test_a_model_that_cannot_be_used_fails_its_step_alone_and_waits_for_a_person
 
 def test_the_version_of_the_asset_names_its_models(settings: Settings) -> None:
     assert spec_of(replace(settings, models="")).code_version == PREDICTIONS.code_version
-    assert spec_of(settings).code_version == f"1/{settings.installed_models()[0].name}"
+    assert spec_of(settings).code_version == f"2/{settings.installed_models()[0].name}"
     missing = spec_of(replace(settings, models="/no/such/model.json"))
-    assert missing.code_version == "1/model_description_invalid", "the graph loads all the same"
+    assert missing.code_version == "2/model_description_invalid", "the graph loads all the same"
 
 
 @pytest.mark.parametrize(

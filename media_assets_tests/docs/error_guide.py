@@ -180,6 +180,10 @@ MODEL_CODES: dict[ModelCode, Advice] = {
         "The file has another SHA-256 than is declared, or was replaced while a run was under way.",
         "Find out which file is right. A new one gets a new `version`, and its own `sha256`.",
     ),
+    ModelCode.TOO_LARGE: Advice(
+        "Loading the model takes more memory than a worker has.",
+        "Raise `MEDIA_ASSETS_WORKER_MEMORY_MIB`: about 4 times the files of all models, and 500 MiB.",
+    ),
     ModelCode.INPUT_MISMATCH: Advice(
         "The model takes another shape or type than is described.", "Mend `input` of the description."
     ),
@@ -188,7 +192,8 @@ MODEL_CODES: dict[ModelCode, Advice] = {
         "Mend `output` or `labels` of the description.",
     ),
     ModelCode.FAILS_ON_MOST: Advice(
-        "More than half of a batch's items met an error of the model: it is to blame, and not they.",
+        "More than half of a batch's items met an error of the model, or a limit of its time or memory, or it answered "
+        "to no frame at all: it is to blame, and not they.",
         "The message quotes one of them. Mend the description or the model, then run the batch again.",
     ),
 }

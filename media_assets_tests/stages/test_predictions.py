@@ -21,6 +21,7 @@ from media_assets.errors import (
     NotMaterialized,
     Outage,
     ReconciliationBroken,
+    SetupError,
 )
 from media_assets.lake.blobs import blob_path
 from media_assets.lake.crash_points import watch_crash_points
@@ -40,6 +41,7 @@ from media_assets_tests.media.models.tiny import (
     colour_detector,
     describe,
     install,
+    large_classifier,
     moody_classifier,
     picky_classifier,
 )
@@ -147,7 +149,7 @@ def test_each_frame_has_a_row_per_model_and_each_item_one_status(shelf: Shelf, t
     assert {(row["frame_id"], row["blob"]) for row in of_red} == {(frames["frame_id"], frames["blob"])}
     statuses = lake.scan(ITEM_STATUS, {"stage": [STAGE]}).collect()
     assert dict(statuses.select("item_key", "n_outputs").iter_rows())["clip.mp4"] == 2 * n_stills
-    assert set(statuses["code_version"]) == {"1/" + ",".join(model.name for model in desk.models)}
+    assert set(statuses["code_version"]) == {"2/" + ",".join(model.name for model in desk.models)}
     told = report.stages["predictions/frames"]
     assert (told.n_entered, told.n_rows, report.n_asked) == (5, rows.height, 4 + n_stills)
     assert sum(report.labels["tiny-detection"].values()) == sum(report.scores["tiny-detection"]) == 4 + n_stills
@@ -177,7 +179,7 @@ def test_a_frame_that_a_model_cannot_take_is_a_dead_letter_and_its_replay_touche
     assert desk.fates() == dict.fromkeys(FILES, "accepted") | {"green.png": "failed/model_output_invalid"}
     assert set(desk.rows()["item_key"]) == FILES.keys() - {"green.png"}
     desk.install((picky_classifier(least_red=-1), describe(version="1.0")))
-    assert desk.run(retry=["green.png"]).n_asked == 4, "another model: what the old one said does not stay"
+    assert desk.run(retry=["green.png"]).n_asked == 1, "another model, which is not asked about the others"
     assert set(desk.fates().values()) == {"accepted"}
     history = desk.case.bench.lake.scan(FAILURES).collect()
     assert history.select("stage", "item_key", "n_failures", "resolution").rows() == [
@@ -193,6 +195,68 @@ def test_a_replay_leaves_other_dead_letters_and_what_was_said_alone(desk: Desk) 
     assert desk.run(retry=["blue.png"]).n_asked == 1
     attempts = desk.case.bench.lake.scan(ITEM_STATUS, {"stage": [STAGE]}).select("item_key", "attempts").collect()
     assert dict(attempts.iter_rows()) == dict.fromkeys(FILES, 1) | {"blue.png": 2}
+
+
+def test_a_replay_without_models_changes_nothing(desk: Desk) -> None:
+    desk.install((picky_classifier(), describe()))
+    desk.run()
+    before, fates = desk.rows(), desk.fates()
+    desk.models = ()
+    with pytest.raises(SetupError, match="MEDIA_ASSETS_MODELS"):
+        desk.run(retry=["green.png"])
+    assert desk.rows().equals(before)
+    assert desk.fates() == fates
+
+
+def test_a_replay_with_another_model_that_fails_blames_it_and_leaves_all_as_it_was(desk: Desk) -> None:
+    desk.install((picky_classifier(), describe()))
+    desk.run()
+    before, fates = desk.rows(), desk.fates()
+    desk.install((moody_classifier(most_red=-1), describe(version="2.0")))
+    with pytest.raises(ModelUnfit) as raised:
+        desk.run(retry=["green.png"], outage_share=1.0)
+    assert raised.value.code is ModelCode.FAILS_ON_MOST
+    assert desk.rows().equals(before)
+    assert desk.fates() == fates
+    desk.install((picky_classifier(), describe()))
+    desk.run(retry=["green.png"], outage_share=1.0)
+    assert desk.fates() == fates, "the same model fails on it again: that is no news"
+
+
+@pytest.mark.parametrize(
+    ("plug_in", "keys"),
+    [
+        ("Buggy", ["red.png", "clip.mp4"]),
+        ("Hungry", ["red.png", "clip.mp4"]),
+        ("Unloadable", ["red.png"]),
+        ("Slow", ["red.png"]),
+    ],
+)
+def test_models_that_fail_on_all_of_a_small_batch_are_to_blame(
+    unread: Desk, shelf: Shelf, plug_in: str, keys: list[str]
+) -> None:
+    files = dict(FILES) | {"clip.mp4": clip("h264")}
+    shelf.files = {key: files[key] for key in keys}
+    lake = unread.case.bench.lake
+    write_manifest(lake, [{"item_key": key, "uri": f"{shelf.url}/{key}"} for key in keys])
+    unread.case.run()
+    unread.install((colour_classifier(), describe()))
+    unread.run()
+    before, fates = unread.rows(), unread.fates()
+    if plug_in == "Slow":
+        pooled(unread, WorkerLimits(wall_seconds=1.0))
+    unread.install((b"", describe(adapter=PLUG_INS + plug_in)))
+    with pytest.raises(ModelUnfit):
+        unread.run()
+    assert unread.rows().equals(before)
+    assert unread.fates() == fates
+
+
+def test_what_these_models_said_before_speaks_for_them(desk: Desk) -> None:
+    desk.install((picky_classifier(least_red=0.6), describe()))
+    desk.run()
+    assert desk.run().n_asked == 2, "both fail again, and nothing else is asked about"
+    assert sorted(desk.fates().values()) == ["accepted"] * 2 + ["failed/model_output_invalid"] * 2
 
 
 def test_a_model_that_fails_on_most_is_to_blame_and_nothing_is_published(desk: Desk) -> None:
@@ -409,6 +473,13 @@ def test_an_onnx_model_is_loaded_and_asked_in_a_confined_worker(desk: Desk) -> N
     here = desk.rows()
     pooled(desk).run(again=True)
     assert desk.rows().equals(here)
+
+
+def test_a_model_that_a_worker_cannot_hold_is_told_from_a_bad_file(desk: Desk) -> None:
+    desk.install((large_classifier(100), describe()))
+    with pytest.raises(ModelUnfit, match="MEDIA_ASSETS_WORKER_MEMORY_MIB") as raised:
+        pooled(desk, WorkerLimits(memory_bytes=500 << 20)).run()
+    assert raised.value.code is ModelCode.TOO_LARGE
 
 
 def test_the_sheet_shows_the_least_sure_frames_first(desk: Desk) -> None:

@@ -51,7 +51,10 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Classification(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="classification", tag_field="task"):
-    """One number per label. `logits` go through a softmax; `probabilities` have to be such, 1 in all."""
+    """One number per label. `logits` go through a softmax; `probabilities` have to be such, 1 in all.
+
+    A single number is a yes or no, its sigmoid is taken of a logit: of the only label, or of the second one of two.
+    """
 
     scores: Literal["logits", "probabilities"] = "logits"
     top_k: int = 5

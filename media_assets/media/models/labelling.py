@@ -122,8 +122,21 @@ def _loaded(descriptions: Sequence[ModelDescription], data: Sequence[bytes], ver
                 f"was changed since. Run it again.",
                 ModelCode.FILE_CHANGED,
             )
-        asked.append(_Asked(description, _import_adapter(description)(description, content)))
+        asked.append(_Asked(description, _made(description, content)))
     return asked
+
+
+def _made(description: ModelDescription, content: bytes) -> FrameModel:
+    try:
+        return _import_adapter(description)(description, content)
+    except (ModelUnfit, MemoryError):
+        raise
+    except Exception as error:  # a plug-in's own
+        raise ModelUnfit(
+            f"Expected the plug-in {description.adapter!r} to load model {description.id}, got: {_told(error)}. Mend "
+            f"the plug-in, or the file.",
+            ModelCode.FILE_UNREADABLE,
+        ) from error
 
 
 @dataclass
@@ -180,11 +193,17 @@ def _answers(asked: _Asked, frames: Sequence[_Frame], number: int) -> list[tuple
                 ModelCode.OUTPUT_MISMATCH,
             )
         return list(zip(frames, answers, strict=True))
-    except ModelRunFailed as error:
+    except (ModelUnfit, MemoryError):
+        raise
+    except Exception as error:  # `ModelRunFailed`, or a defect of a plug-in
         if len(frames) == 1:
-            told = f"expected an answer of model {asked.description.id} to this frame, got: {error}"
+            told = f"expected an answer of model {asked.description.id} to this frame, got: {_told(error)}"
             return [(frames[0], ItemError(ErrorCode.MODEL_FAILED, told))]
     return [pair for frame in frames for pair in _answers(asked, [frame], number)]
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, ModelRunFailed) else f"{type(error).__name__}: {error}"
 
 
 def _understand(asked: _Asked, frame: _Frame, answer: Answer) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from media_assets.errors import ModelCode, ModelUnfit
+from media_assets.media.models.classification import require_scores
 from media_assets.media.models.description import Detection, Input, ModelDescription
 from media_assets.media.models.protocol import Answer, ClassScores, ModelRunFailed
 from media_assets.media.models.raw_outputs import boxes_of
@@ -19,6 +20,7 @@ Array = npt.NDArray[Any]
 
 _TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)", "uint8": "tensor(uint8)"}
 _FATAL_ONLY = 4
+_NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory")
 
 
 def require_runtime() -> None:
@@ -54,6 +56,13 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime's exceptions have no root of their own
+            if _is_of_memory(error):
+                raise ModelUnfit(
+                    f"Expected model {description.id} of {len(data) / 2**20:.0f} MiB to fit into a worker's memory, it "
+                    f"does not. Raise MEDIA_ASSETS_WORKER_MEMORY_MIB: to load a model takes about 4 times its file and "
+                    f"500 MiB, and workers hold all models.",
+                    ModelCode.TOO_LARGE,
+                ) from error
             raise ModelUnfit(
                 f"Expected the ONNX file of model {description.id} to load, got: {_told(error)}.",
                 ModelCode.FILE_UNREADABLE,
@@ -77,6 +86,8 @@ class OnnxModel:
         try:
             arrays = [np.asarray(array) for array in self._session.run(self._outputs, {self._input: values})]
         except Exception as error:
+            if _is_of_memory(error):
+                raise MemoryError(_told(error)) from error
             raise ModelRunFailed(_told(error)) from error
         return understood(arrays, len(values), self._description)
 
@@ -135,12 +146,7 @@ def understood(arrays: Sequence[Array], n_frames: int, description: ModelDescrip
     if isinstance(output, Detection):
         return list(boxes_of(arrays, n_labels, output, description.input))
     scores = arrays[0].reshape(n_frames, -1).astype(np.float64)
-    if scores.shape[1] != n_labels:
-        raise ModelUnfit(
-            f"Expected one score for each of {n_labels} labels from model {description.id}, got {scores.shape[1]}. "
-            f"Mend `labels` of its description.",
-            ModelCode.OUTPUT_MISMATCH,
-        )
+    require_scores(scores.shape[1:], n_labels)
     return [ClassScores(row) for row in scores]
 
 
@@ -151,6 +157,11 @@ def _options() -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY  # what it says comes as an exception as well
     return options
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """The runtime's allocations fail as C++ has it, wrapped in an exception of any kind."""
+    return isinstance(error, MemoryError) or any(told in str(error) for told in _NO_MEMORY)
 
 
 def _told(error: Exception) -> str:

@@ -21,9 +21,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ClassScores:
-    """What a classifier says of one frame: one number for each label, in the labels' order."""
+    """What a classifier says of one frame: one number for each label, in the labels' order. Of two labels a single
+    number will do: the second one's.
+    """
 
-    scores: Floats  # (labels,), logits or probabilities, as described
+    scores: Floats  # (labels,) or, of two labels, (1,): logits or probabilities, as described
 
 
 @dataclass(frozen=True)
@@ -93,4 +95,4 @@ DECIMALS = 6
 
 def kept(value: float) -> float:
     """A share 0..1 as it is kept."""
-    return round(min(max(float(value), 0.0), 1.0), DECIMALS)
+    return round(min(max(float(value), 0.0), 1.0), DECIMALS) + 0.0  # -0.0 is kept as 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,3 +65,25 @@ class Buggy(_PlugIn):
 
     def predict(self, frames: Pixels) -> Sequence[Answer]:
         raise RuntimeError("a defect")
+
+
+class Unloadable(_PlugIn):
+    """Does not come into being."""
+
+    def __init__(self, description: ModelDescription, data: bytes) -> None:
+        raise RuntimeError("a defect")
+
+
+class Hungry(_PlugIn):
+    """Wants more memory than there is."""
+
+    def predict(self, frames: Pixels) -> Sequence[Answer]:
+        raise MemoryError("8 GiB more")
+
+
+class Slow(_PlugIn):
+    """Takes longer than anybody waits."""
+
+    def predict(self, frames: Pixels) -> Sequence[Answer]:
+        time.sleep(600)
+        return []

@@ -21,8 +21,8 @@ LABELS = ("cat", "dog", "horse")
 SEEN = Input(100, 100)
 
 
-def classify(*scores: float, **output: Any) -> Prediction:
-    return classified(ClassScores(np.array(scores)), LABELS[: len(scores)], Classification(**output))
+def classify(*scores: float, n_labels: int = 0, **output: Any) -> Prediction:
+    return classified(ClassScores(np.array(scores)), LABELS[: n_labels or len(scores)], Classification(**output))
 
 
 def test_logits_become_probabilities_best_first() -> None:
@@ -40,6 +40,29 @@ def test_uncertainty_is_the_share_of_the_greatest_entropy() -> None:
     assert classify(0.5, 0.5, 0.0, scores="probabilities").uncertainty == pytest.approx(np.log(2) / np.log(3), abs=1e-6)
     assert classify(0.5, scores="probabilities").uncertainty == 1.0
     assert classify(1.0, scores="probabilities").uncertainty == 0.0
+
+
+@pytest.mark.parametrize(
+    ("logit", "share", "doubt"), [(-8.0, 0.000335, 0.004350), (0.0, 0.5, 1.0), (2.0, 0.880797, 0.527065), (800.0, 1, 0)]
+)  # fmt: skip
+def test_a_single_logit_is_a_yes_or_no(logit: float, share: float, doubt: float) -> None:
+    alone = classify(logit)
+    assert [(r.label, r.score) for r in alone.regions] == [("cat", pytest.approx(share, abs=2e-6))]
+    of_two = classify(logit, n_labels=2)
+    assert {r.label: r.score for r in of_two.regions} == {
+        "cat": pytest.approx(1 - share, abs=2e-6), "dog": pytest.approx(share, abs=2e-6)
+    }  # fmt: skip
+    assert alone.uncertainty == of_two.uncertainty == pytest.approx(doubt, abs=2e-5)
+    assert str(alone.uncertainty) != "-0.0"
+    of_two = classify(share, n_labels=2, scores="probabilities")
+    assert {r.label: r.score for r in of_two.regions}["dog"] == pytest.approx(share, abs=2e-6)
+
+
+@pytest.mark.parametrize("n_scores", [0, 1, 2, 4])
+def test_scores_of_another_number_of_labels_are_the_models_fault(n_scores: int) -> None:
+    with pytest.raises(ModelUnfit) as raised:
+        classify(*np.zeros(n_scores), n_labels=3)
+    assert raised.value.code is ModelCode.OUTPUT_MISMATCH
 
 
 @given(st.lists(st.floats(-50, 50), min_size=1, max_size=6))

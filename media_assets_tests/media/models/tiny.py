@@ -37,6 +37,17 @@ def colour_classifier(gain: float = 10.0, side: int = SIDE_PX, n_at_once: int | 
     return _model(nodes, {"logits": [n_at_once, 3]}, constants, [n_at_once, 3, side, side])
 
 
+def large_classifier(mebibytes: int) -> bytes:
+    """As `colour_classifier`, with so many MiB of weights, all 0."""
+    nodes = [
+        helper.make_node("ReduceMean", ["frames"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("ReduceMax", ["weights"], ["greatest"], axes=[1], keepdims=0),
+        helper.make_node("Add", ["means", "greatest"], ["logits"]),
+    ]
+    weights = np.zeros((3, mebibytes * 2**20 // 12), np.float32)
+    return _model(nodes, {"logits": ["n", 3]}, {"weights": weights}, ["n", 3, SIDE_PX, SIDE_PX])
+
+
 def picky_classifier(least_red: float = 0.5, side: int = SIDE_PX) -> bytes:
     """As `colour_classifier`, but of frames with less red than this it says NaN."""
     nodes = [
