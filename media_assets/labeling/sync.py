@@ -25,12 +25,12 @@ from media_assets.labeling.history import (
     taken_back,
     watermark,
 )
-from media_assets.labeling.label_studio.client import LabelStudio, NotFound
+from media_assets.labeling.label_studio.client import LabelStudio
 from media_assets.labeling.label_studio.copies import Copies
 from media_assets.labeling.label_studio.inventory import Inventory, inventory
 from media_assets.labeling.label_studio.listing import ask
 from media_assets.labeling.label_studio.projects import Project, ensure_project
-from media_assets.labeling.label_studio.pull import pull
+from media_assets.labeling.label_studio.pull import is_gone, pull
 from media_assets.labeling.label_studio.push import push
 from media_assets.labeling.label_studio.sweep import delete_untouched
 from media_assets.labeling.label_studio.tasks import requeue
@@ -293,11 +293,7 @@ class LabelSync:
 
     def _is_gone(self, annotation_id: str) -> bool:
         """Whether an answer is not there any more, or has become a skip; asked one by one, since copies share a key."""
-        try:
-            found = self.client.read(f"/api/annotations/{annotation_id.rpartition(':')[2]}/")
-        except NotFound:
-            return True
-        return bool(found.get("was_cancelled"))
+        return is_gone(self.client, annotation_id)
 
     def _find_again(self, rows: pl.DataFrame, there: Inventory, place: Project, report: ReconcileReport) -> None:
         """Tasks that are not where they were, or not there at all."""
