@@ -98,12 +98,16 @@ class ReopenReport:
 
 @dataclass
 class ReconcileReport:
-    """What a full comparison mended. `kept`: withdrawn tasks that people have worked on, by key."""
+    """What a full comparison mended. `kept`: withdrawn tasks that people have worked on, by key.
+
+    `without_key`: tasks that people have answered and whose key was taken out there; they are not asked again.
+    """
 
     n_lost: int = 0
     n_moved: int = 0
     n_deleted: int = 0
     kept: list[str] = field(default_factory=list)
+    without_key: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -298,8 +302,10 @@ class LabelSync:
     def _find_again(self, rows: pl.DataFrame, there: Inventory, place: Project, report: ReconcileReport) -> None:
         """Tasks that are not where they were, or not there at all."""
         kept = there.copies(rows["task_key"]).kept()
-        lost = [key for key in rows["task_key"] if key not in kept]
         ids = dict(rows.select("task_key", "ls_task_id").iter_rows())
+        keyless = there.answered_without_key(ids[key] for key in ids if key not in kept)
+        report.without_key += [key for key in ids if key not in kept and ids[key] in keyless]
+        lost = [key for key in ids if key not in kept and ids[key] not in keyless]
         moved = [task for key, task in kept.items() if task.task_id != ids[key]]
         told = "deleted in Label Studio"
         self._move(

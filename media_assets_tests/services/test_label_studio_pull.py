@@ -215,6 +215,24 @@ def test_answers_come_from_a_project_that_was_renamed_and_nothing_is_asked_again
     assert (place.ls_project(), len(place.stored())) == (number, 3)
 
 
+def test_an_answered_task_that_has_lost_its_key_is_told_and_not_asked_again(place: Place) -> None:
+    place.queue(2)
+    place.sync().push()
+    first, second = place.ids()
+    anna = place.server.user("anna")
+    place.server.annotate(place.ids()[first], choice("animal"), anna)
+    data = {each["id"]: each["data"] for each in place.stored()}
+    for task_id in place.ids().values():
+        place.server.call("PATCH", f"/api/tasks/{task_id}/", {"data": {"media": data[task_id]["media"]}})
+    report = place.sync().reconcile()
+    assert (report.without_key, report.n_lost) == ([first], 1), "what nobody has answered is asked again"
+    assert place.sync().push().n_created == 1
+    assert place.states() == {first: "pushed", second: "pushed"}
+    place.server.call("PATCH", f"/api/tasks/{place.ids()[first]}/", {"data": data[place.ids()[first]]})
+    assert place.sync().pull().n_new == 1
+    assert place.answers()["annotator"].to_list() == [f"ls:{anna}"]
+
+
 def test_a_webhook_wakes_with_the_secret_and_not_without(
     label_studio: LabelStudioServer, client: LabelStudio, project: int
 ) -> None:
