@@ -69,7 +69,8 @@ def forget_pushed(lake: Lake, name: str, at: datetime, provenance: Provenance) -
 def _known(lake: Lake, name: str) -> _Known | None:
     is_there = pl.col("ls_project_id").is_not_null() & pl.col("ls_task_id").is_not_null()
     rows = lake.scan(LABELS_QUEUE).filter((pl.col("project") == name) & is_there)
-    told = rows.select("task_key", "state", "ls_project_id", "pushed_at").collect().sort("pushed_at", descending=True)
+    told = rows.select("task_key", "state", "ls_project_id", "pushed_at").collect()
+    told = told.sort("pushed_at", descending=True, nulls_last=True)
     if told.is_empty():
         return None
     number = int(told["ls_project_id"][0])

@@ -27,12 +27,12 @@ from media_assets.labeling.history import (
     taken_back,
     watermark,
 )
-from media_assets.labeling.label_studio.client import LabelStudio, NotFound
+from media_assets.labeling.label_studio.client import LabelStudio
 from media_assets.labeling.label_studio.copies import Copies
 from media_assets.labeling.label_studio.inventory import Inventory, inventory
 from media_assets.labeling.label_studio.listing import ask
 from media_assets.labeling.label_studio.projects import Project, ensure_project
-from media_assets.labeling.label_studio.pull import pull
+from media_assets.labeling.label_studio.pull import is_gone, pull
 from media_assets.labeling.label_studio.push import push
 from media_assets.labeling.label_studio.sweep import delete_untouched
 from media_assets.labeling.label_studio.tasks import requeue
@@ -100,12 +100,16 @@ class ReopenReport:
 
 @dataclass
 class ReconcileReport:
-    """What a full comparison mended. `kept`: withdrawn tasks that people have worked on, by key."""
+    """What a full comparison mended. `kept`: withdrawn tasks that people have worked on, by key.
+
+    `without_key`: tasks that people have answered and whose key was taken out there; they are not asked again.
+    """
 
     n_lost: int = 0
     n_moved: int = 0
     n_deleted: int = 0
     kept: list[str] = field(default_factory=list)
+    without_key: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -298,17 +302,15 @@ class LabelSync:
 
     def _is_gone(self, annotation_id: str) -> bool:
         """Whether an answer is not there any more, or has become a skip; asked one by one, since copies share a key."""
-        try:
-            found = self.client.read(f"/api/annotations/{annotation_id.rpartition(':')[2]}/")
-        except NotFound:
-            return True
-        return bool(found.get("was_cancelled"))
+        return is_gone(self.client, annotation_id)
 
     def _find_again(self, rows: pl.DataFrame, there: Inventory, place: Project, report: ReconcileReport) -> None:
         """Tasks that are not where they were, or not there at all."""
         kept = there.copies(rows["task_key"]).kept()
-        lost = [key for key in rows["task_key"] if key not in kept]
         ids = dict(rows.select("task_key", "ls_task_id").iter_rows())
+        keyless = there.answered_without_key(ids[key] for key in ids if key not in kept)
+        report.without_key += [key for key in ids if key not in kept and ids[key] in keyless]
+        lost = [key for key in ids if key not in kept and ids[key] not in keyless]
         moved = [task for key, task in kept.items() if task.task_id != ids[key]]
         told = "deleted in Label Studio"
         self._move(

@@ -72,7 +72,8 @@ class AnnotationModel(pa.DataFrameModel):
     """One version of one person's answer. Nothing is ever changed or removed here but by an erasure."""
 
     annotation_id: str = column(
-        "Label Studio's `unique_id`, else `ls:{project}:{id}`", str_length={"min_value": 1, "max_value": 200}
+        "`ls:{project}:{when it was made}:{number}`: Label Studio gives numbers away again",
+        str_length={"min_value": 1, "max_value": 200},
     )
     version: str = column("SHA-256 of what was answered, deletion included", str_matches=SHA256)
     task_key: str = _task_key_column()

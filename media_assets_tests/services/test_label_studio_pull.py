@@ -15,7 +15,7 @@ from media_assets.errors import LabelStudioCode, LabelStudioFailed
 from media_assets.labeling.label_studio.client import LabelStudio
 from media_assets.labeling.label_studio.inventory import inventory
 from media_assets.labeling.label_studio.projects import ensure_project
-from media_assets.labeling.label_studio.pull import pull
+from media_assets.labeling.label_studio.pull import annotation_id, is_gone, pull
 from media_assets.labeling.label_studio.push import push_all
 from media_assets.labeling.label_studio.tasks import requeue
 from media_assets.labeling.label_studio.validation import ConfigRules
@@ -64,16 +64,20 @@ def test_new_changed_and_deleted_answers_come_with_the_pull_after_them(
     assert mark is not None
     assert {key: labels(before[key]) for key in keys} == {key: ["dog"] if key in keys[:3] else [] for key in keys}
     (answer,) = before[keys[0]].annotations
-    assert (answer.annotation_id, answer.annotator) == (f"ls:{project}:{kept}", f"ls:{anna}")
+    stored = label_studio.call("GET", f"/api/annotations/{kept}/")
+    assert (answer.annotation_id, answer.annotator) == (annotation_id(project, stored), f"ls:{anna}")
     assert (answer.lead_time_seconds, answer.is_ground_truth, answer.is_skipped) == (1.5, False, False)
 
     label_studio.call("PATCH", f"/api/annotations/{changed}/", {"result": chosen("cat"), "ground_truth": True})
+    assert not is_gone(client, before[keys[2]].annotations[0].annotation_id)
     label_studio.call("DELETE", f"/api/annotations/{taken_back}/")
+    assert is_gone(client, before[keys[2]].annotations[0].annotation_id)
     label_studio.annotate(ids[keys[3]], chosen("cat"), was_cancelled=True)
     after, later = pulled(client, project, mark, overlap_seconds=0.0)
     assert set(after) <= set(keys[:4]), "an incremental pull gives what has changed"
     assert labels(after[keys[1]]) == ["cat"]
     assert after[keys[1]].annotations[0].is_ground_truth
+    assert after[keys[1]].annotations[0].annotation_id == before[keys[1]].annotations[0].annotation_id
     assert after[keys[1]].annotations[0].updated_at > before[keys[1]].annotations[0].updated_at
     assert after[keys[2]].annotations == ()
     assert after[keys[3]].annotations[0].is_skipped
@@ -209,6 +213,24 @@ def test_answers_come_from_a_project_that_was_renamed_and_nothing_is_asked_again
     assert place.sync().pull().n_new == 2
     assert place.sync().push().n_created == 1
     assert (place.ls_project(), len(place.stored())) == (number, 3)
+
+
+def test_an_answered_task_that_has_lost_its_key_is_told_and_not_asked_again(place: Place) -> None:
+    place.queue(2)
+    place.sync().push()
+    first, second = place.ids()
+    anna = place.server.user("anna")
+    place.server.annotate(place.ids()[first], choice("animal"), anna)
+    data = {each["id"]: each["data"] for each in place.stored()}
+    for task_id in place.ids().values():
+        place.server.call("PATCH", f"/api/tasks/{task_id}/", {"data": {"media": data[task_id]["media"]}})
+    report = place.sync().reconcile()
+    assert (report.without_key, report.n_lost) == ([first], 1), "what nobody has answered is asked again"
+    assert place.sync().push().n_created == 1
+    assert place.states() == {first: "pushed", second: "pushed"}
+    place.server.call("PATCH", f"/api/tasks/{place.ids()[first]}/", {"data": data[place.ids()[first]]})
+    assert place.sync().pull().n_new == 1
+    assert place.answers()["annotator"].to_list() == [f"ls:{anna}"]
 
 
 def test_a_webhook_wakes_with_the_secret_and_not_without(

@@ -59,6 +59,11 @@ class Inventory:
         query = "select 1 from tasks where task_key = ? and task_id = ?"
         return self._database.execute(query, (task_key, task_id)).fetchone() is None
 
+    def answered_without_key(self, task_ids: Iterable[int | None]) -> set[int]:
+        """Those of some ids that people have answered and that have no key, or no more."""
+        query = "select task_id from tasks where task_id = ? and task_key is null and n_answers > 0"
+        return {row[0] for task_id in task_ids for row in self._database.execute(query, (task_id,))}
+
     def __len__(self) -> int:
         return int(self._database.execute("select count(*) from tasks").fetchone()[0])
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from media_assets.labeling.label_studio.client import LabelStudio
+from media_assets.labeling.label_studio.client import LabelStudio, NotFound
 from media_assets.labeling.label_studio.listing import (
     Listed,
     details,
@@ -22,6 +22,7 @@ from media_assets.labeling.label_studio.listing import (
     updated_after,
     walk_told,
 )
+from media_assets.labeling.label_studio.projects import read_project
 from media_assets.labeling.label_studio.values import (
     TASK_KEY,
     Json,
@@ -92,10 +93,9 @@ def _tasks(client: LabelStudio, project: int, listed: list[Listed], judge: Judge
 
 def _annotation(each: dict[str, Any], row: dict[str, Any], project: int, judge: Judge | None) -> PulledAnnotation:
     result = each.get("result") or []
-    unique = each.get("unique_id")
     is_skipped = bool(each.get("was_cancelled"))
     return PulledAnnotation(
-        str(unique) if unique else f"ls:{project}:{each['id']}",
+        annotation_id(project, each),
         row["data"][TASK_KEY],
         row["id"],
         each["id"],
@@ -108,6 +108,38 @@ def _annotation(each: dict[str, Any], row: dict[str, Any], project: int, judge: 
         moment(each["updated_at"]),
         () if judge is None or is_skipped else tuple(judge(result)),
     )
+
+
+def annotation_id(project: int, each: dict[str, Any]) -> str:
+    """What an answer is kept under: `ls:{project}:{when it was made}:{number}`.
+
+    A number alone is not enough: every new installation begins at 1.
+    """
+    return f"ls:{project}:{moment(each['created_at']).astimezone(UTC):%Y%m%dT%H%M%S%fZ}:{each['id']}"
+
+
+def is_gone(client: LabelStudio, kept_under: str) -> bool:
+    """Whether an answer is not there any more, its number being another's perhaps, or a skip now.
+
+    Where its whole project is not there, that says nothing of the answer: what was given then stays given.
+
+    Raises:
+        LabelStudioFailed: no answer.
+    """
+    _, project, *_, number = kept_under.split(":")
+    try:
+        found = client.read(f"/api/annotations/{number}/")
+    except NotFound:
+        return _is_there(client, int(project))
+    return bool(found.get("was_cancelled")) or annotation_id(int(project), found) != kept_under
+
+
+def _is_there(client: LabelStudio, project: int) -> bool:
+    try:
+        read_project(client, project)
+    except NotFound:
+        return False
+    return True
 
 
 def _annotator(completed_by: Any) -> str:
