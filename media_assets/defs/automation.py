@@ -32,16 +32,9 @@ PER_BATCH_AND_CHANGE = (
         & ~_C.any_deps_missing()
     )
 ).with_label("batch_is_missing_or_behind")
-
-AFTER_ITS_BATCH = (
-    _C.missing()
-    & ~_C.in_progress()
-    # One that was to be made in a run whose pictures failed counts as failed itself: what it is made from is news.
-    & (~_C.execution_failed() | _C.any_deps_updated().since_last_handled())
-    & ~_C.any_deps_in_progress()
-    & (~_C.any_deps_missing() | _C.any_deps_match(_C.will_be_requested()))
-).with_label("batch_is_missing_and_ready_or_news")
-"""As `PER_BATCH`, for a table that another step makes than the one that reads the batch."""
+"""As `PER_BATCH`, for a table that another step makes than the one that reads the batch: one that was to be made in a
+run whose pictures failed counts as failed itself, and what it is made from is news.
+"""
 
 OVER_ALL_BATCHES = (
     # Missing again after a failed run it would be asked for without end: that is the retry sensor's.

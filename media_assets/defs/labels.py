@@ -1,7 +1,8 @@
 """`labels/*` in the graph: what people are asked, what they answered, and what it comes to.
 
-The queue of a batch is made after its stills, where a project is on; without one nothing asks for it, and it costs no
-run. Not here: the queue (`labeling/`), or what is computed (`curation/`).
+The queue of a batch is made after its stills, where a project is on, and again when they or its items' statuses change;
+without a project nothing asks for it, and it costs no run. Not here: the queue (`labeling/`), or what is computed
+(`curation/`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from fnmatch import fnmatchcase
 import dagster as dg
 import polars as pl
 
-from media_assets.defs.automation import AFTER_ITS_BATCH, CORES
+from media_assets.defs.automation import CORES, PER_BATCH_AND_CHANGE
 from media_assets.defs.dead_runs import note_process_of
 from media_assets.defs.descriptions import Metadata, asset_key, definition_metadata
 from media_assets.defs.interruption import interrupted_runs_are_canceled
@@ -31,6 +32,7 @@ from media_assets.media.label_plots import agreement_png, queue_png
 from media_assets.tables import (
     FRAMES_IMAGES,
     FRAMES_KEYFRAMES,
+    ITEM_STATUS,
     LABELS_ANNOTATIONS,
     LABELS_CONSENSUS,
     LABELS_QUEUE,
@@ -42,7 +44,16 @@ _N_CELLS = 48
 _NO_PROJECT = "none is on for this batch; MEDIA_ASSETS_LABEL_PROJECTS names those that are"
 _C = dg.AutomationCondition
 
-WHEN_ANSWERED = (_C.any_deps_updated().since_last_handled() & ~_C.in_progress()).with_label("answers_came")
+WHEN_ANSWERED = (
+    (
+        # Not `since_last_handled()`: answers that came while others were settled would be forgotten. Only of these two
+        # conditions Dagster compares when they came true.
+        _C.any_deps_match(_C.newly_updated()).since(_C.newly_requested())
+        # What a failed run was to settle is settled by nobody else.
+        | (_C.execution_failed() & _C.cron_tick_passed("0 * * * *"))
+    )
+    & ~_C.in_progress()
+).with_label("answers_came_or_failed_an_hour_ago")
 
 _AUTOMATED = frozenset({asset_key(LABELS_QUEUE), asset_key(LABELS_CONSENSUS)})
 
@@ -70,13 +81,13 @@ def _check_specs(contract: TableContract, **more: str) -> list[dg.AssetCheckSpec
 
 @dg.asset(
     key=asset_key(LABELS_QUEUE),
-    deps=[asset_key(FRAMES_IMAGES), asset_key(FRAMES_KEYFRAMES)],
+    deps=[asset_key(table) for table in (FRAMES_IMAGES, FRAMES_KEYFRAMES, ITEM_STATUS)],
     description=LABELS_QUEUE.description,
     kinds={"deltalake"},
     code_version=QUEUE_CODE_VERSION,
     partitions_def=BATCHES,
     metadata=definition_metadata(LABELS_QUEUE),
-    automation_condition=AFTER_ITS_BATCH,
+    automation_condition=PER_BATCH_AND_CHANGE,
     pool=CORES,
     check_specs=_check_specs(LABELS_QUEUE, asked_once="No question is in the queue twice, in whatever batches."),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -19,7 +20,15 @@ from media_assets.errors import ContractBroken
 from media_assets.labeling.queue import TaskMove, apply_moves
 from media_assets.lake.delta import Lake
 from media_assets.stages.stage import IMAGE_STAGES
-from media_assets.tables import FRAMES_IMAGES, LABELS_ANNOTATIONS, LABELS_CONSENSUS, LABELS_QUEUE, TableContract
+from media_assets.tables import (
+    FRAMES_IMAGES,
+    FRAMES_KEYFRAMES,
+    ITEM_STATUS,
+    LABELS_ANNOTATIONS,
+    LABELS_CONSENSUS,
+    LABELS_QUEUE,
+    TableContract,
+)
 from media_assets_tests.defs.test_graph import requested
 from media_assets_tests.labeling.queues import NOON, US, annotation
 from media_assets_tests.tables.rows import valid
@@ -79,17 +88,20 @@ def test_where_models_label_frames_the_queue_waits_for_what_they_say(on: Setting
         node = build_defs(settings).resolve_asset_graph().get(asset_key(LABELS_QUEUE))
         return {key.to_user_string() for key in node.parent_keys}
 
-    assert waits_for(on) == {"frames/images", "frames/keyframes"}
+    assert waits_for(on) == {"frames/images", "frames/keyframes", "ingest/item_status"}
     assert waits_for(replace(on, models="/models/animals.toml")) == waits_for(on) | {"predictions/frames"}
 
 
 def asked_of(
-    contract: TableContract, instance: dg.DagsterInstance, settings: Settings, cursor: Any = None
+    contract: TableContract,
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    cursor: Any = None,
+    at: datetime | None = None,
 ) -> tuple[set[str], Any]:
     """Batches of one table that one tick asks for."""
-    result = dg.evaluate_automation_conditions(
-        build_defs(settings), instance, dg.AssetSelection.assets(asset_key(contract)), cursor=cursor
-    )
+    selection = dg.AssetSelection.assets(asset_key(contract))
+    result = dg.evaluate_automation_conditions(build_defs(settings), instance, selection, at, cursor)
     keys = [each.true_subset.expensively_compute_partition_keys() for each in result.results]
     return set().union(*keys), result.cursor
 
@@ -104,6 +116,58 @@ def test_answers_are_a_reason_to_settle_again(
     assert asked == {batch_ids[0]}
     asked, _ = asked_of(LABELS_CONSENSUS, instance, on, cursor)
     assert asked == set(), "once"
+
+
+def test_answers_that_came_while_others_were_settled_are_settled_too(
+    plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, on: Settings
+) -> None:
+    batch_id = plan_four()[0]
+
+    def report(contract: TableContract) -> None:
+        instance.report_runless_asset_event(dg.AssetMaterialization(asset_key(contract), partition=batch_id))
+
+    _, cursor = asked_of(LABELS_CONSENSUS, instance, on)
+    report(LABELS_ANNOTATIONS)
+    asked, cursor = asked_of(LABELS_CONSENSUS, instance, on, cursor)
+    assert asked == {batch_id}
+    report(LABELS_ANNOTATIONS)
+    report(LABELS_CONSENSUS)  # by the run that was asked for before
+    asked, cursor = asked_of(LABELS_CONSENSUS, instance, on, cursor)
+    assert asked == {batch_id}
+    report(LABELS_CONSENSUS)
+    asked, _ = asked_of(LABELS_CONSENSUS, instance, on, cursor)
+    assert asked == set()
+
+
+def test_answers_whose_settling_failed_are_settled_within_the_hour(
+    plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, on: Settings
+) -> None:
+    batch_id, now = plan_four()[0], datetime.now(UTC)
+    _, cursor = asked_of(LABELS_CONSENSUS, instance, on, at=now)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(labels, "settle_batch", _broken)
+        assert not Launcher(on, instance).label([batch_id], LABELS_CONSENSUS)[0].success
+    hours = [now + timedelta(hours=1), now + timedelta(hours=1, seconds=1), now + timedelta(hours=2)]
+    for at, wanted in zip(hours, ({batch_id}, set(), {batch_id}), strict=True):
+        asked, cursor = asked_of(LABELS_CONSENSUS, instance, on, cursor, at)
+        assert asked == wanted, at
+    assert Launcher(on, instance).label([batch_id], LABELS_CONSENSUS)[0].success
+    assert asked_of(LABELS_CONSENSUS, instance, on, cursor, now + timedelta(hours=3))[0] == set()
+
+
+def test_a_batch_is_queued_again_when_items_were_erased(
+    plan_four: Callable[[], list[str]], instance: dg.DagsterInstance, on: Settings
+) -> None:
+    batch_id = plan_four()[0]
+    for contract in (FRAMES_IMAGES, FRAMES_KEYFRAMES, ITEM_STATUS, LABELS_QUEUE):
+        instance.report_runless_asset_event(dg.AssetMaterialization(asset_key(contract), partition=batch_id))
+    asked, cursor = asked_of(LABELS_QUEUE, instance, on)
+    assert batch_id not in asked
+    instance.report_runless_asset_event(dg.AssetMaterialization(asset_key(ITEM_STATUS), partition=batch_id))
+    asked, cursor = asked_of(LABELS_QUEUE, instance, on, cursor)
+    assert batch_id in asked
+    asked, _ = asked_of(LABELS_QUEUE, instance, on, cursor)
+    assert batch_id not in asked, "once"
 
 
 def test_a_batch_whose_pictures_failed_first_is_queued_once_they_are_there(

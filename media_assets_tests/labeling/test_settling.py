@@ -306,17 +306,28 @@ def test_what_another_run_accepted_meanwhile_keeps_its_verdict(
 
 
 def test_no_task_is_accepted_for_a_verdict_that_is_none_any_more(four: Lake) -> None:
-    def other() -> None:
-        annotate(four, *said(0, ["fake", "real", "unsure"]))
-        settle(four, accepts_agreed=False)
+    """Before a run moves its tasks another one finds a tie, and dies before it moves them."""
+    reached: list[str] = []
 
-    watch_crash_points(meanwhile("before labels/queue", other))
+    def other(point: str) -> None:
+        if point != "before labels/queue":
+            return
+        reached.append(point)
+        if len(reached) > 1:
+            raise KeyboardInterrupt
+        annotate(four, *said(0, ["fake", "real", "unsure"]))
+        with pytest.raises(KeyboardInterrupt):
+            settle(four)
+
+    watch_crash_points(other)
     try:
         settled = settle(four)
     finally:
         watch_crash_points()
     assert "changed since" in settled.applied.refused[key(0)]
-    assert (states(four)[key(0)], consensus(four)[key(0)][0]) == ("needs_adjudication", None)
+    assert (states(four)[key(0)], consensus(four)[key(0)][0]) == ("annotated", None)
+    settle(four)
+    assert states(four)[key(0)] == "needs_adjudication"
 
 
 def test_a_tie_is_never_the_verdict_of_an_accepted_task(four: Lake) -> None:
