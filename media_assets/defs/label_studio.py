@@ -39,6 +39,7 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_MOST_TOLD = 20  # tasks or answers by name, in each run's log and metadata
 _TAG = "media_assets/label_studio"
 
 
@@ -74,8 +75,10 @@ def pushed(context: dg.AssetExecutionContext, workbench: WorkbenchResource) -> d
     with _guarded(context), label_exchange(workbench.settings(), context.run.run_id) as exchange:
         exchanged = exchange.push(lambda _name, _n_done, _n_all: None)
         for name, report in exchanged.reports.items():
-            for key, why in report.refused.items():
+            for key, why in list(report.refused.items())[:_MOST_TOLD]:
                 context.log.warning(f"{name}: {key} is not pushed: {why}")
+            if len(report.refused) > _MOST_TOLD:
+                context.log.warning(f"{name}: {len(report.refused)} tasks in all are not pushed")
             for key in report.missing:
                 context.log.warning(f"{name}: {key} was sent, and is not there; the next push looks again")
         _require_all(context, exchanged)
@@ -98,7 +101,7 @@ def pulled(context: dg.AssetExecutionContext, workbench: WorkbenchResource, conf
         exchanged = exchange.pull(lambda _name, _n_done, _n_all: None, compare_all=config.compare_all)
         told = tell_graph(exchange, context.instance)
         for name, report in exchanged.reports.items():
-            for annotation_id, why in report.pulled.problems.items():
+            for annotation_id, why in list(report.pulled.problems.items())[:_MOST_TOLD]:
                 context.log.warning(f"{name}: the answer {annotation_id} does not fit its question, and is kept: {why}")
         _require_all(context, exchanged)
     facts = {name: as_facts(each) for name, each in exchanged.reports.items()}
@@ -200,9 +203,19 @@ def _require_all(context: dg.AssetExecutionContext, exchanged: Exchanged[Any]) -
 
 def _told(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {
-        f"{name}: {what.removeprefix('n_').replace('_', ' ')}": dg.MetadataValue.json(value)
+        f"{name}: {what.removeprefix('n_').replace('_', ' ')}": dg.MetadataValue.json(_first(value))
         if isinstance(value, list | dict)
         else value
         for name, row in facts.items()
         for what, value in row.items()
     }
+
+
+def _first(several: list[Any] | dict[str, Any]) -> list[Any] | dict[str, Any]:
+    """What is told of several: the first, and how many there are."""
+    if len(several) <= _MOST_TOLD:
+        return several
+    more = f"{len(several)} in all"
+    if isinstance(several, list):
+        return [*several[:_MOST_TOLD], more]
+    return dict(list(several.items())[:_MOST_TOLD]) | {"...": more}

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any
 
 import polars as pl
 
 from media_assets.curation.label_states import LabelActor, LabelMove, LabelState
+from media_assets.curation.priorities import in_order, left_today
+from media_assets.errors import LabelStudioCode
 from media_assets.labeling.history import (
     AnswerVersion,
     append_answers,
@@ -45,11 +48,12 @@ from media_assets.labeling.label_studio.values import (
     PulledAnnotation,
     PulledPage,
     PulledTask,
+    Pushed,
     no_progress,
 )
 from media_assets.labeling.preannotations import preannotations
 from media_assets.labeling.project_files import LabelProject
-from media_assets.labeling.queue import TaskMove, apply_moves, due_tasks
+from media_assets.labeling.queue import TaskMove, apply_moves
 from media_assets.labeling.results import ResultUnreadable, answer_of, canonical_result
 from media_assets.labeling.shown_media import ShownMedia
 from media_assets.lake.delta import Lake, Provenance
@@ -61,6 +65,7 @@ MOST_PEOPLE = 5
 
 _TITLE_CHARACTERS = 50  # Label Studio takes no more
 _ROWS_AT_ONCE = 250
+_MOST_REFUSED = 2_000  # in one push; then it is no matter of single tasks any more
 _OPEN = (LabelState.ANNOTATED, LabelState.AGREED, LabelState.NEEDS_ADJUDICATION)
 
 
@@ -131,28 +136,40 @@ class LabelSync:
         return ConfigRules(self.project.config)
 
     def push(self, progress: Progress = no_progress) -> PushReport:
-        """Push what is due; each batch is recorded before the next is sent.
+        """Push what is due, as far as the day's budget goes; each batch is recorded before the next is sent.
+
+        What is refused takes nothing of the budget: the next in the queue has its place.
 
         Raises:
             LabelStudioFailed: what was recorded is there; the same push may be begun again.
         """
-        rows, report = due_tasks(self.lake, self.project, self.at), PushReport()
-        report.n_due = rows.height
-        if rows.is_empty():
+        rows = self.lake.scan(LABELS_QUEUE).filter(pl.col("project") == self.project.name).collect()
+        budget = left_today(rows, self.at, self.project.per_day)
+        waiting = in_order(rows.filter(pl.col("state") == LabelState.QUEUED), self.at, self.project.weights)
+        report = PushReport(n_due=min(waiting.height, budget))
+        if not report.n_due:
             return report
         place = ensure_project(self.client, self.title, self.project.config, self.project.annotators)
         self.media.connect(self.client, place.project_id)
-        counted = _counting(progress, rows.height)
-        tasks = self._tasks(rows)
-        for pushed in push(self.client, place.project_id, tasks, validate=self._problems_of, progress=counted):
-            self._move([_pushed(key, place, task_id, self.at) for key, task_id in pushed.ids.items()])
-            report.n_created += pushed.n_created
-            report.n_found += len(pushed.ids) - pushed.n_created
-            report.n_deleted += len(pushed.deleted)
-            report.refused |= pushed.refused
-            report.conflicts |= pushed.conflicts
-            report.missing += pushed.missing
+        tasks, there = self._fitting(self._tasks(waiting), report), set[str]()
+        while (left := budget - len(there)) > 0 and len(report.refused) < _MOST_REFUSED:
+            if (first := next(tasks, None)) is None:
+                break
+            counted = _counting(progress, len(there), report.n_due)
+            some = chain([first], islice(tasks, left - 1))
+            for pushed in push(self.client, place.project_id, some, progress=counted):
+                self._record(pushed, place, report)
+                there |= {*pushed.ids, *pushed.missing}
         return report
+
+    def _record(self, pushed: Pushed, place: Project, report: PushReport) -> None:
+        self._move([_pushed(key, place, task_id, self.at) for key, task_id in pushed.ids.items()])
+        report.n_created += pushed.n_created
+        report.n_found += len(pushed.ids) - pushed.n_created
+        report.n_deleted += len(pushed.deleted)
+        report.refused |= pushed.refused
+        report.conflicts |= pushed.conflicts
+        report.missing += pushed.missing
 
     def pull(self, progress: Progress = no_progress) -> PullReport:
         """Keep what people did since the last pull, and move their tasks.
@@ -238,8 +255,17 @@ class LabelSync:
                 wanted = row["annotators"] + row["is_gold"]  # an expert comes on top
                 yield LabelTask(row["task_key"], data, said.get(row["subject_id"], ()), wanted)
 
-    def _problems_of(self, task: LabelTask) -> Sequence[str]:
-        return self.rules.of_task(task) if task.predictions else ()
+    def _fitting(self, tasks: Iterable[LabelTask], report: PushReport) -> Iterator[LabelTask]:
+        """Those whose predictions fit the project; the others are told, and keep no place."""
+        for task in tasks:
+            problems = self.rules.of_task(task) if task.predictions else ()
+            if not problems:
+                yield task
+                continue
+            told = "; ".join(problems)[:400]
+            report.refused[task.task_key] = f"{LabelStudioCode.PREDICTION_INVALID.value}: {told}"
+            if len(report.refused) >= _MOST_REFUSED:
+                return
 
     def _queue(self, which: pl.Expr) -> pl.DataFrame:
         rows = self.lake.scan(LABELS_QUEUE).filter(pl.col("project") == self.project.name)
@@ -356,7 +382,7 @@ class LabelSync:
         told = "deleted in Label Studio"
         self._move(
             [TaskMove(key, LabelMove.LOSE, LabelActor.SYNC, told) for key in lost]
-            + [_pushed(task.task_key or "", place, task.task_id, self.at) for task in moved]
+            + [_pushed(task.task_key or "", place, task.task_id, None) for task in moved]
         )
         report.n_lost += len(lost)
         report.n_moved += len(moved)
@@ -369,7 +395,7 @@ class LabelSync:
         report.kept += sorted({tasks[task_id] for task_id in kept})
 
 
-def _pushed(key: str, place: Project, task_id: int, at: datetime) -> TaskMove:
+def _pushed(key: str, place: Project, task_id: int, at: datetime | None) -> TaskMove:
     told = "in Label Studio, as read back"
     return TaskMove(key, LabelMove.PUSH, LabelActor.SYNC, told, place.project_id, task_id, at)
 
@@ -439,5 +465,5 @@ def _seconds(told: object) -> float | None:
     return float(told) if 0 <= told < math.inf else None
 
 
-def _counting(progress: Progress, n_all: int) -> Progress:
-    return lambda n_done, _: progress(n_done, n_all)
+def _counting(progress: Progress, n_before: int, n_all: int) -> Progress:
+    return lambda n_done, _: progress(min(n_before + n_done, n_all), n_all)

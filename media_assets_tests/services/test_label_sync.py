@@ -13,11 +13,13 @@ import pytest
 
 from media_assets.curation.label_states import LabelActor, LabelMove, LabelState
 from media_assets.errors import LabelStudioCode, LabelStudioFailed
+from media_assets.labeling import sync
 from media_assets.labeling.exchange import LabelExchange
 from media_assets.labeling.label_studio import listing, push
 from media_assets.labeling.label_studio.client import LabelStudio
+from media_assets.labeling.label_studio.values import LabelTask
 from media_assets.labeling.project_files import LabelProject, open_project
-from media_assets.labeling.queue import TaskMove, apply_moves, enqueue, withdraw_media
+from media_assets.labeling.queue import TaskMove, apply_moves, due_tasks, enqueue, withdraw_media
 from media_assets.labeling.settling import settle_batch
 from media_assets.labeling.shown_media import shown_media
 from media_assets.labeling.sync import LabelSync
@@ -473,3 +475,36 @@ def test_the_place_of_an_expert_is_there_although_the_push_died_before_it_was_ma
 
 def _die(*_: object, **__: object) -> None:
     raise Killed
+
+
+def test_what_is_refused_keeps_no_place_and_the_budget_of_a_day_is_spent_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.project = msgspec.structs.replace(place.project, per_day=2)
+    place.queue(7)
+    waiting = due_tasks(place.lake, msgspec.structs.replace(place.project, per_day=7), datetime.now(UTC))
+    invalid, first, refused, second, *_ = waiting["task_key"].to_list()
+    subjects = dict(waiting.select("task_key", "subject_id").iter_rows())
+    strange = [{"result": choice("unicorn")}]
+    monkeypatch.setattr(sync, "preannotations", lambda *_: {subjects[invalid]: strange, subjects[refused]: strange})
+    report = place.sync().push()
+    assert (report.n_due, report.n_created, sorted(report.refused)) == (2, 2, sorted([invalid, refused]))
+    assert sorted(place.pushed_ids()) == sorted([first, second])
+    for task_id in place.pushed_ids().values():
+        place.server.call("DELETE", f"/api/tasks/{task_id}/")
+    assert place.sync().reconcile().n_lost == 2
+    assert place.sync().push().n_created == 0, "today's are spent, whatever became of them"
+    assert place.sync(timedelta(days=1)).push().n_created == 2
+
+
+def test_a_task_that_label_studio_refuses_keeps_no_place_either(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.project = msgspec.structs.replace(place.project, per_day=2)
+    place.queue(5)
+    strange = due_tasks(place.lake, place.project, datetime.now(UTC))["task_key"].to_list()
+
+    def task(key: str, data: dict[str, str], *others: Any) -> LabelTask:
+        return LabelTask(key, {"else": "the configuration asks for $media"} if key in strange else data, *others)
+
+    monkeypatch.setattr(sync, "LabelTask", task)
+    report = place.sync().push()
+    assert (report.n_created, sorted(report.refused)) == (2, sorted(strange))
