@@ -16,6 +16,7 @@ import dagster as dg
 import msgspec
 
 from media_assets.defs.cursors import cursor_of, read_cursor
+from media_assets.defs.dead_runs import note_process_of
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.resources import Settings, WorkbenchResource
@@ -30,6 +31,7 @@ from media_assets.tables import LABELS_ANNOTATIONS, LABELS_QUEUE
 PUSHED, PULLED = dg.AssetKey(["labels", "pushed"]), dg.AssetKey(["labels", "pulled"])
 POOL = "label_studio"
 HINT = "media_assets/label_studio/hint"
+COMPARED = "media_assets/label_studio/compared"
 INTERVAL_SECONDS = 15
 COMPARE_SECONDS = 86_400.0
 _UNFINISHED = [
@@ -104,6 +106,8 @@ def pulled(context: dg.AssetExecutionContext, workbench: WorkbenchResource, conf
             for annotation_id, why in list(report.pulled.problems.items())[:_MOST_TOLD]:
                 context.log.warning(f"{name}: the answer {annotation_id} does not fit its question, and is kept: {why}")
         _require_all(context, exchanged)
+        if config.compare_all:
+            keep_compared(context.instance)
     facts = {name: as_facts(each) for name, each in exchanged.reports.items()}
     metadata = _told(facts) | {"graph: batches told": dg.MetadataValue.json(told)}
     return dg.MaterializeResult(PULLED, metadata=metadata)
@@ -128,10 +132,9 @@ def as_facts(report: PulledProject) -> dict[str, Any]:
 
 
 class _Memory(msgspec.Struct):
-    """When runs were asked for, seconds since the epoch."""
+    """When a run was asked for, seconds since the epoch."""
 
     asked_at: float = 0.0
-    compared_at: float = 0.0
 
 
 @dg.sensor(
@@ -156,8 +159,8 @@ def exchange_labels(
     if waits > 0 and not memory.asked_at < hinted_at(instance) <= now:
         return dg.SkipReason(f"The next exchange is in {waits:.0f} s, or when a webhook hints at something.")
     keep_to_one_writer(instance)
-    is_daily = now - memory.compared_at >= COMPARE_SECONDS
-    memory = _Memory(now, now if is_daily else memory.compared_at)
+    is_daily = not now - COMPARE_SECONDS < compared_at(instance) <= now
+    memory = _Memory(now)
     config = {"ops": {PULLED.to_python_identifier(): {"config": {"compare_all": is_daily}}}}
     run = dg.RunRequest(run_config=config, tags={_TAG: "exchange"})
     return dg.SensorResult(run_requests=[run], cursor=cursor_of(memory))
@@ -173,20 +176,39 @@ def keep_to_one_writer(instance: dg.DagsterInstance) -> None:
 
 def hinted_at(instance: dg.DagsterInstance) -> float:
     """When a webhook last hinted at something, seconds since the epoch; 0 for never."""
-    kept = instance.daemon_cursor_storage.get_cursor_values({HINT}).get(HINT, "")
+    return _kept(instance, HINT)
+
+
+def keep_hint(instance: dg.DagsterInstance) -> None:
+    """Remember that something may have changed in Label Studio."""
+    _keep_now(instance, HINT)
+
+
+def compared_at(instance: dg.DagsterInstance) -> float:
+    """When both sides of every project were last compared as a whole, seconds since the epoch; 0 for never."""
+    return _kept(instance, COMPARED)
+
+
+def keep_compared(instance: dg.DagsterInstance) -> None:
+    """Remember that both sides of every project were compared, to the end."""
+    _keep_now(instance, COMPARED)
+
+
+def _kept(instance: dg.DagsterInstance, name: str) -> float:
+    kept = instance.daemon_cursor_storage.get_cursor_values({name}).get(name, "")
     try:
         return float(kept or 0.0)
     except ValueError:
         return 0.0
 
 
-def keep_hint(instance: dg.DagsterInstance) -> None:
-    """Remember that something may have changed in Label Studio."""
-    instance.daemon_cursor_storage.set_cursor_values({HINT: str(time.time())})
+def _keep_now(instance: dg.DagsterInstance, name: str) -> None:
+    instance.daemon_cursor_storage.set_cursor_values({name: str(time.time())})
 
 
 @contextmanager
 def _guarded(context: dg.AssetExecutionContext) -> Iterator[None]:
+    note_process_of(context)
     with (
         interrupted_runs_are_canceled(context),
         retried_if_it_may_pass(context),

@@ -243,6 +243,8 @@ class LabelSync:
             report.n_deleted += len(delete_untouched(self.client, place.project_id, others)[0])
             for rows in self._queue(pl.col("state") == LabelState.PUSHED).iter_slices(_ROWS_AT_ONCE):
                 self._find_again(rows, there, place, report)
+            for rows in self._queue(pl.col("state") == LabelState.NEEDS_ADJUDICATION).iter_slices(_ROWS_AT_ONCE):
+                self._find_again(rows, there, place, report, is_disputed=True)
             for rows in self._queue(pl.col("state") == LabelState.WITHDRAWN).iter_slices(_ROWS_AT_ONCE):
                 self._take_out(rows["task_key"].to_list(), there, place, report)
         return report
@@ -373,19 +375,31 @@ class LabelSync:
             return True
         return bool(found.get("was_cancelled"))
 
-    def _find_again(self, rows: pl.DataFrame, there: Inventory, place: Project, report: ReconcileReport) -> None:
-        """Tasks that are not where they were, or not there at all."""
+    def _find_again(
+        self,
+        rows: pl.DataFrame,
+        there: Inventory,
+        place: Project,
+        report: ReconcileReport,
+        *,
+        is_disputed: bool = False,
+    ) -> None:
+        """Tasks that are not where they were, or not there at all; disputed ones keep their state where they are."""
         kept = there.copies(rows["task_key"]).kept()
         lost = [key for key in rows["task_key"] if key not in kept]
         ids = dict(rows.select("task_key", "ls_task_id").iter_rows())
         moved = [task for key, task in kept.items() if task.task_id != ids[key]]
         told = "deleted in Label Studio"
         self._move(
-            [TaskMove(key, LabelMove.LOSE, LabelActor.SYNC, told) for key in lost]
-            + [_pushed(task.task_key or "", place, task.task_id, None) for task in moved]
+            [
+                TaskMove(key, move, LabelActor.SYNC, told)
+                for key in lost
+                for move in (*([LabelMove.REOPEN] if is_disputed else []), LabelMove.LOSE)
+            ]
+            + [_pushed(task.task_key or "", place, task.task_id, None) for task in moved if not is_disputed]
         )
         report.n_lost += len(lost)
-        report.n_moved += len(moved)
+        report.n_moved += 0 if is_disputed else len(moved)
 
     def _take_out(self, keys: Collection[str], there: Inventory, place: Project, report: ReconcileReport) -> None:
         """What is withdrawn here is deleted there, unless somebody has worked on it."""

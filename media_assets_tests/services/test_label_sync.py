@@ -268,6 +268,25 @@ def test_what_was_deleted_there_is_asked_again_and_what_is_withdrawn_here_is_tak
     assert place.ids()[other[0]] == other[1]
 
 
+def test_what_is_disputed_and_was_deleted_there_is_asked_again(place: Place) -> None:
+    place.queue(2)
+    place.sync().push()
+    (gone, there) = place.ids().items()
+    for _, task_id in (gone, there):
+        for name, label in (("anna", "animal"), ("ben", "person")):
+            place.server.annotate(task_id, choice(label), place.server.user(name))
+    place.pull_and_settle()
+    place.server.call("DELETE", f"/api/tasks/{gone[1]}/")
+    assert place.sync().reconcile().n_lost == 1
+    assert place.states() == {gone[0]: "queued", there[0]: "needs_adjudication"}
+    assert place.sync().push().n_created == 1
+    for name in ("cleo", "dora"):
+        place.server.annotate(place.ids()[gone[0]], choice("animal"), place.server.user(name))
+    place.pull_and_settle()
+    assert place.states()[gone[0]] == "accepted"
+    assert place.answers().filter(pl.col("is_deleted"))["task_key"].to_list() == [gone[0]] * 2
+
+
 COMMITS = [(1, "queue"), (1, "annotations"), (2, "annotations")]  # the second of these keeps the watermark
 
 
