@@ -185,8 +185,8 @@ def _move_all(by_key: dict[str, _Row], moves: Sequence[TaskMove], at: datetime) 
             row |= {"state_at": at, "reason": each.reason[:200]}
         given = {"ls_project_id": each.ls_project_id, "ls_task_id": each.ls_task_id, "pushed_at": each.pushed_at}
         row |= {name: value for name, value in given.items() if value is not None}
-        if row["state"] == LabelState.QUEUED:  # it is not there any more; what it took of that day's budget stays taken
-            row["ls_task_id"] = None
+        if row["state"] == LabelState.QUEUED:  # it is not there any more
+            row["ls_task_id"] = None  # `pushed_at` stays: it has used up its place in that day's budget
     return Applied(n_made, n_made_before, refused)
 
 

@@ -142,7 +142,9 @@ def test_a_task_that_was_lost_is_to_be_pushed_again(lake: Lake) -> None:
     queue(lake, [1])
     push(lake, [1])
     apply_moves(lake, [move(1, LabelMove.LOSE)], NOON, US)
-    assert rows(lake, "state", "ls_task_id", "pushed_at") == [("queued", None, NOON)], "it counts for that day"
+    assert rows(lake, "state", "ls_task_id", "pushed_at") == [("queued", None, NOON)]
+    assert due_tasks(lake, project(per_day=1), NOON).is_empty(), "what was pushed today counts, whatever became of it"
+    assert due_tasks(lake, project(per_day=1), NOON + timedelta(days=1)).height == 1
 
 
 def test_moves_over_several_batches_are_one_commit(lake: Lake) -> None:
