@@ -47,7 +47,7 @@ def push(as_json: bool) -> None:
 @json_option
 def pull(compare_all: bool, as_json: bool) -> None:
     """Pull what people answered since the last time; disputed tasks are opened for one more person."""
-    from media_assets.defs.label_studio import as_facts, label_exchange, tell_graph
+    from media_assets.defs.label_studio import as_facts, keep_compared, label_exchange, tell_graph
     from media_assets.defs.resources import open_instance
 
     settings, output = checked_settings(), Output(as_json)
@@ -55,6 +55,8 @@ def pull(compare_all: bool, as_json: bool) -> None:
         exchanged = exchange.pull(progress, compare_all=compare_all)
         with open_instance(settings) as instance:
             told = tell_graph(exchange, instance)
+            if compare_all and not exchanged.failures:
+                keep_compared(instance)
     reports = exchanged.reports
     rows = [{"project": name, **as_facts(report)} for name, report in reports.items()]
     _table(output, "Pulled", rows, exchanged)

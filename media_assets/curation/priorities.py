@@ -96,10 +96,14 @@ def due(queue: pl.DataFrame, at: datetime, per_day: int, weights: Weights) -> pl
         per_day: the project's budget: tasks that are pushed on one day.
         weights: what age counts for.
     """
-    today = at.date()
-    n_pushed = queue.filter(pl.col("pushed_at").dt.date() == today).height
     waiting = queue.filter(pl.col("state") == "queued")
-    return in_order(waiting, at, weights).head(max(per_day - n_pushed, 0))
+    return in_order(waiting, at, weights).head(left_today(queue, at, per_day))
+
+
+def left_today(queue: pl.DataFrame, at: datetime, per_day: int) -> int:
+    """How many tasks may still be pushed on the UTC day of a moment; `queue`: every row of one project."""
+    n_pushed = queue.filter(pl.col("pushed_at").dt.date() == at.date()).height
+    return max(per_day - n_pushed, 0)
 
 
 def in_order(waiting: pl.DataFrame, at: datetime, weights: Weights) -> pl.DataFrame:

@@ -16,6 +16,7 @@ import dagster as dg
 import msgspec
 
 from media_assets.defs.cursors import cursor_of, read_cursor
+from media_assets.defs.dead_runs import note_process_of
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.interruption import interrupted_runs_are_canceled
 from media_assets.defs.resources import Settings, WorkbenchResource
@@ -30,6 +31,7 @@ from media_assets.tables import LABELS_ANNOTATIONS, LABELS_QUEUE
 PUSHED, PULLED = dg.AssetKey(["labels", "pushed"]), dg.AssetKey(["labels", "pulled"])
 POOL = "label_studio"
 HINT = "media_assets/label_studio/hint"
+COMPARED = "media_assets/label_studio/compared"
 INTERVAL_SECONDS = 15
 COMPARE_SECONDS = 86_400.0
 _UNFINISHED = [
@@ -39,6 +41,7 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_MOST_TOLD = 20  # tasks or answers by name, in each run's log and metadata
 _TAG = "media_assets/label_studio"
 
 
@@ -74,8 +77,10 @@ def pushed(context: dg.AssetExecutionContext, workbench: WorkbenchResource) -> d
     with _guarded(context), label_exchange(workbench.settings(), context.run.run_id) as exchange:
         exchanged = exchange.push(lambda _name, _n_done, _n_all: None)
         for name, report in exchanged.reports.items():
-            for key, why in report.refused.items():
+            for key, why in list(report.refused.items())[:_MOST_TOLD]:
                 context.log.warning(f"{name}: {key} is not pushed: {why}")
+            if len(report.refused) > _MOST_TOLD:
+                context.log.warning(f"{name}: {len(report.refused)} tasks in all are not pushed")
             for key in report.missing:
                 context.log.warning(f"{name}: {key} was sent, and is not there; the next push looks again")
         _require_all(context, exchanged)
@@ -98,9 +103,11 @@ def pulled(context: dg.AssetExecutionContext, workbench: WorkbenchResource, conf
         exchanged = exchange.pull(lambda _name, _n_done, _n_all: None, compare_all=config.compare_all)
         told = tell_graph(exchange, context.instance)
         for name, report in exchanged.reports.items():
-            for annotation_id, why in report.pulled.problems.items():
+            for annotation_id, why in list(report.pulled.problems.items())[:_MOST_TOLD]:
                 context.log.warning(f"{name}: the answer {annotation_id} does not fit its question, and is kept: {why}")
         _require_all(context, exchanged)
+        if config.compare_all:
+            keep_compared(context.instance)
     facts = {name: as_facts(each) for name, each in exchanged.reports.items()}
     metadata = _told(facts) | {"graph: batches told": dg.MetadataValue.json(told)}
     return dg.MaterializeResult(PULLED, metadata=metadata)
@@ -125,10 +132,9 @@ def as_facts(report: PulledProject) -> dict[str, Any]:
 
 
 class _Memory(msgspec.Struct):
-    """When runs were asked for, seconds since the epoch."""
+    """When a run was asked for, seconds since the epoch."""
 
     asked_at: float = 0.0
-    compared_at: float = 0.0
 
 
 @dg.sensor(
@@ -153,8 +159,8 @@ def exchange_labels(
     if waits > 0 and not memory.asked_at < hinted_at(instance) <= now:
         return dg.SkipReason(f"The next exchange is in {waits:.0f} s, or when a webhook hints at something.")
     keep_to_one_writer(instance)
-    is_daily = now - memory.compared_at >= COMPARE_SECONDS
-    memory = _Memory(now, now if is_daily else memory.compared_at)
+    is_daily = not now - COMPARE_SECONDS < compared_at(instance) <= now
+    memory = _Memory(now)
     config = {"ops": {PULLED.to_python_identifier(): {"config": {"compare_all": is_daily}}}}
     run = dg.RunRequest(run_config=config, tags={_TAG: "exchange"})
     return dg.SensorResult(run_requests=[run], cursor=cursor_of(memory))
@@ -170,20 +176,39 @@ def keep_to_one_writer(instance: dg.DagsterInstance) -> None:
 
 def hinted_at(instance: dg.DagsterInstance) -> float:
     """When a webhook last hinted at something, seconds since the epoch; 0 for never."""
-    kept = instance.daemon_cursor_storage.get_cursor_values({HINT}).get(HINT, "")
+    return _kept(instance, HINT)
+
+
+def keep_hint(instance: dg.DagsterInstance) -> None:
+    """Remember that something may have changed in Label Studio."""
+    _keep_now(instance, HINT)
+
+
+def compared_at(instance: dg.DagsterInstance) -> float:
+    """When both sides of every project were last compared as a whole, seconds since the epoch; 0 for never."""
+    return _kept(instance, COMPARED)
+
+
+def keep_compared(instance: dg.DagsterInstance) -> None:
+    """Remember that both sides of every project were compared, to the end."""
+    _keep_now(instance, COMPARED)
+
+
+def _kept(instance: dg.DagsterInstance, name: str) -> float:
+    kept = instance.daemon_cursor_storage.get_cursor_values({name}).get(name, "")
     try:
         return float(kept or 0.0)
     except ValueError:
         return 0.0
 
 
-def keep_hint(instance: dg.DagsterInstance) -> None:
-    """Remember that something may have changed in Label Studio."""
-    instance.daemon_cursor_storage.set_cursor_values({HINT: str(time.time())})
+def _keep_now(instance: dg.DagsterInstance, name: str) -> None:
+    instance.daemon_cursor_storage.set_cursor_values({name: str(time.time())})
 
 
 @contextmanager
 def _guarded(context: dg.AssetExecutionContext) -> Iterator[None]:
+    note_process_of(context)
     with (
         interrupted_runs_are_canceled(context),
         retried_if_it_may_pass(context),
@@ -200,9 +225,19 @@ def _require_all(context: dg.AssetExecutionContext, exchanged: Exchanged[Any]) -
 
 def _told(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {
-        f"{name}: {what.removeprefix('n_').replace('_', ' ')}": dg.MetadataValue.json(value)
+        f"{name}: {what.removeprefix('n_').replace('_', ' ')}": dg.MetadataValue.json(_first(value))
         if isinstance(value, list | dict)
         else value
         for name, row in facts.items()
         for what, value in row.items()
     }
+
+
+def _first(several: list[Any] | dict[str, Any]) -> list[Any] | dict[str, Any]:
+    """What is told of several: the first, and how many there are."""
+    if len(several) <= _MOST_TOLD:
+        return several
+    more = f"{len(several)} in all"
+    if isinstance(several, list):
+        return [*several[:_MOST_TOLD], more]
+    return dict(list(several.items())[:_MOST_TOLD]) | {"...": more}

@@ -15,9 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from media_assets.cli import main
+from media_assets.defs.dead_runs import life_of
 from media_assets.defs.graph import build_defs
 from media_assets.defs.label_studio import POOL, PULLED, PUSHED, exchange_labels, hinted_at, keep_hint
 from media_assets.defs.resources import Settings, WorkbenchResource, open_instance
+from media_assets.defs.run_process import Life
 from media_assets.labeling.label_studio.hint_server import open_socket, server_of
 from media_assets.labeling.label_studio.webhook import HEADER
 from media_assets.lake.delta import Provenance
@@ -152,6 +154,8 @@ def test_assets_push_and_pull_and_no_secret_is_kept(
     (told,) = result.asset_materializations_for_node(PULLED.to_python_identifier())[-1:]
     assert {name.split(": ")[1]: value.value for name, value in told.metadata.items()}["new"] == 1
     assert instance.get_materialized_partitions(dg.AssetKey(list(LABELS_ANNOTATIONS.key))) == {BATCH}
+    (run,) = instance.get_runs(dg.RunsFilter(run_ids=[result.run_id]))
+    assert life_of(run) is Life.ALIVE, "known to live in this process, so that it is known when it does not"
     assert TOKEN not in json.dumps(result.dagster_run.run_config)
     assert TOKEN not in repr(settings)
 
@@ -190,5 +194,11 @@ def test_the_sensor_asks_at_its_pace_and_sooner_after_a_hint(
         thread.join(20)
     second = tick(first.cursor)
     (request,) = second.run_requests
+    assert request.run_config["ops"][PULLED.to_python_identifier()]["config"] == {"compare_all": True}, "never compared"
+    job = build_defs(settings).resolve_implicit_global_asset_job_def()
+    assert job.execute_in_process(request.run_config, instance=instance, asset_selection=[PULLED]).success
+    keep_hint(instance)
+    third = tick(first.cursor)
+    (request,) = third.run_requests
     assert request.run_config["ops"][PULLED.to_python_identifier()]["config"] == {"compare_all": False}
-    assert isinstance(tick(second.cursor), dg.SkipReason)
+    assert isinstance(tick(third.cursor), dg.SkipReason)

@@ -13,11 +13,13 @@ import pytest
 
 from media_assets.curation.label_states import LabelActor, LabelMove, LabelState
 from media_assets.errors import LabelStudioCode, LabelStudioFailed
+from media_assets.labeling import sync
 from media_assets.labeling.exchange import LabelExchange
-from media_assets.labeling.label_studio import listing
+from media_assets.labeling.label_studio import listing, push
 from media_assets.labeling.label_studio.client import LabelStudio
+from media_assets.labeling.label_studio.values import LabelTask
 from media_assets.labeling.project_files import LabelProject, open_project
-from media_assets.labeling.queue import TaskMove, apply_moves, enqueue, withdraw_media
+from media_assets.labeling.queue import TaskMove, apply_moves, due_tasks, enqueue, withdraw_media
 from media_assets.labeling.settling import settle_batch
 from media_assets.labeling.shown_media import shown_media
 from media_assets.labeling.sync import LabelSync
@@ -95,6 +97,10 @@ class Place:
 
     def settle(self) -> None:
         settle_batch(self.lake, [self.project], BATCH, datetime.now(UTC), RUN)
+
+    def pull_and_settle(self) -> None:
+        self.sync().pull()
+        self.settle()
 
     def stored(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.server.tasks(self.ls_project())
@@ -262,6 +268,25 @@ def test_what_was_deleted_there_is_asked_again_and_what_is_withdrawn_here_is_tak
     assert place.ids()[other[0]] == other[1]
 
 
+def test_what_is_disputed_and_was_deleted_there_is_asked_again(place: Place) -> None:
+    place.queue(2)
+    place.sync().push()
+    (gone, there) = place.ids().items()
+    for _, task_id in (gone, there):
+        for name, label in (("anna", "animal"), ("ben", "person")):
+            place.server.annotate(task_id, choice(label), place.server.user(name))
+    place.pull_and_settle()
+    place.server.call("DELETE", f"/api/tasks/{gone[1]}/")
+    assert place.sync().reconcile().n_lost == 1
+    assert place.states() == {gone[0]: "queued", there[0]: "needs_adjudication"}
+    assert place.sync().push().n_created == 1
+    for name in ("cleo", "dora"):
+        place.server.annotate(place.ids()[gone[0]], choice("animal"), place.server.user(name))
+    place.pull_and_settle()
+    assert place.states()[gone[0]] == "accepted"
+    assert place.answers().filter(pl.col("is_deleted"))["task_key"].to_list() == [gone[0]] * 2
+
+
 COMMITS = [(1, "queue"), (1, "annotations"), (2, "annotations")]  # the second of these keeps the watermark
 
 
@@ -361,3 +386,144 @@ def test_what_one_project_fails_at_stops_no_other_and_whose_answers_came_is_told
     assert _until_it_dies(pull, "before labels/annotations", 3) == 1  # told, and that is not kept
     assert pull() == [BATCH]
     assert pull() == []
+
+
+def test_an_expert_and_a_changed_mind_are_heard_before_anybody_else_is_asked(place: Place) -> None:
+    place.queue(2)
+    place.sync().push()
+    (marked, first), (changed, second) = place.ids().items()
+    anna, ben = place.server.user("anna"), place.server.user("ben")
+    said = {}
+    for task_id in (first, second):
+        said[task_id] = place.server.annotate(task_id, choice("animal"), anna)
+        place.server.annotate(task_id, choice("person"), ben)
+    place.pull_and_settle()
+    assert set(place.states().values()) == {"needs_adjudication"}
+    place.server.call("PATCH", f"/api/annotations/{said[first]}/", {"ground_truth": True})
+    place.server.call("PATCH", f"/api/annotations/{said[second]}/", {"result": choice("person")})
+    place.sync().pull()
+    assert place.sync().reopen_disputed().n_reopened == 0
+    assert place.states() == {marked: "annotated", changed: "annotated"}
+    exchange, told = place.exchange(), list[str]()
+    exchange.tell(told.append)
+    assert told == [BATCH]
+    place.settle()
+    assert place.states() == {marked: "accepted", changed: "accepted"}
+    labels = place.lake.scan(LABELS_CONSENSUS).select("task_key", "label").collect()
+    assert dict(labels.iter_rows()) == {marked: "animal", changed: "person"}
+
+
+def test_an_expert_is_heard_while_another_person_is_asked(place: Place) -> None:
+    place.queue(1)
+    place.sync().push()
+    ((key, task_id),) = place.ids().items()
+    mine = place.server.annotate(task_id, choice("animal"), place.server.user("anna"))
+    place.server.annotate(task_id, choice("person"), place.server.user("ben"))
+    place.pull_and_settle()
+    place.sync().reopen_disputed()
+    assert place.states() == {key: "pushed"}
+    place.server.call("PATCH", f"/api/annotations/{mine}/", {"ground_truth": True})
+    place.pull_and_settle()
+    assert place.states() == {key: "accepted"}
+
+
+def test_a_skip_is_nobody_when_another_person_is_asked(place: Place) -> None:
+    place.queue(1)
+    place.sync().push()
+    ((key, task_id),) = place.ids().items()
+    for name, label in (("anna", "animal"), ("ben", "person")):
+        place.server.annotate(task_id, choice(label), place.server.user(name))
+    for name in ("cleo", "dora", "emil"):
+        place.server.annotate(task_id, [], place.server.user(name), was_cancelled=True)
+    place.pull_and_settle()
+    report = place.sync().reopen_disputed()
+    assert (report.n_reopened, report.n_for_an_expert) == (1, 0)
+    assert [(row["overlap"], row["is_labeled"]) for row in place.server.overlaps(place.ls_project())] == [(3, False)]
+    place.server.annotate(task_id, choice("person"), place.server.user("finn"))
+    place.pull_and_settle()
+    assert place.states() == {key: "accepted"}
+    assert place.lake.scan(LABELS_CONSENSUS).collect()["n_annotators"].to_list() == [3]
+
+
+def test_people_are_counted_over_all_copies_of_a_task(place: Place) -> None:
+    project = place.project = msgspec.structs.replace(place.project, accepts_agreed=False)
+    place.queue(1)
+    place.sync().push()
+    ((key, first),) = place.ids().items()
+    (document,) = place.stored()
+    place.server.call("POST", f"/api/projects/{place.ls_project()}/import", [{"data": document["data"]}])
+    (second,) = (task["id"] for task in place.stored() if task["id"] != first)
+    mine = place.server.annotate(first, choice("animal"), place.server.user("anna"))
+    place.sync().pull()
+    place.server.annotate(second, choice("animal"), place.server.user("ben"))
+    place.pull_and_settle()
+    assert (project.annotators, place.states()) == (2, {key: "agreed"})
+    place.server.call("PATCH", f"/api/annotations/{mine}/", {"result": choice("person")})
+    place.pull_and_settle()
+    assert place.states() == {key: "needs_adjudication"}
+    assert place.sync().reopen_disputed().n_reopened == 1
+    place.pull_and_settle()
+    assert place.states() == {key: "pushed"}, "two have answered, and a third is wanted"
+    place.server.annotate(second, choice("animal"), place.server.user("cleo"))
+    place.pull_and_settle()
+    assert place.states() == {key: "agreed"}
+
+
+def test_the_place_of_an_expert_is_there_although_the_push_died_before_it_was_made(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.project = msgspec.structs.replace(place.project, gold_share=1.0)
+    place.queue(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(push, "set_annotators", _die)
+        with pytest.raises(Killed):
+            place.sync().push()
+    (project,) = (p for p in place.server.call("GET", "/api/projects")["results"] if place.project.name in p["title"])
+    (task,) = place.server.overlaps(project["id"])
+    assert task["overlap"] == 2
+    for name in ("anna", "ben"):
+        place.server.annotate(task["id"], choice("animal"), place.server.user(name))
+    place.sync().pull()
+    place.sync().push()
+    assert place.server.overlaps(project["id"])[0] == task | {"overlap": 3, "is_labeled": False}
+    assert set(place.states().values()) == {"pushed"}
+    place.server.annotate(task["id"], choice("animal"), place.server.user("cleo"), ground_truth=True)
+    place.pull_and_settle()
+    assert set(place.states().values()) == {"accepted"}
+
+
+def _die(*_: object, **__: object) -> None:
+    raise Killed
+
+
+def test_what_is_refused_keeps_no_place_and_the_budget_of_a_day_is_spent_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.project = msgspec.structs.replace(place.project, per_day=2)
+    place.queue(7)
+    waiting = due_tasks(place.lake, msgspec.structs.replace(place.project, per_day=7), datetime.now(UTC))
+    invalid, first, refused, second, *_ = waiting["task_key"].to_list()
+    subjects = dict(waiting.select("task_key", "subject_id").iter_rows())
+    strange = [{"result": choice("unicorn")}]
+    monkeypatch.setattr(sync, "preannotations", lambda *_: {subjects[invalid]: strange, subjects[refused]: strange})
+    report = place.sync().push()
+    assert (report.n_due, report.n_created, sorted(report.refused)) == (2, 2, sorted([invalid, refused]))
+    assert sorted(place.pushed_ids()) == sorted([first, second])
+    for task_id in place.pushed_ids().values():
+        place.server.call("DELETE", f"/api/tasks/{task_id}/")
+    assert place.sync().reconcile().n_lost == 2
+    assert place.sync().push().n_created == 0, "today's are spent, whatever became of them"
+    assert place.sync(timedelta(days=1)).push().n_created == 2
+
+
+def test_a_task_that_label_studio_refuses_keeps_no_place_either(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.project = msgspec.structs.replace(place.project, per_day=2)
+    place.queue(5)
+    strange = due_tasks(place.lake, place.project, datetime.now(UTC))["task_key"].to_list()
+
+    def task(key: str, data: dict[str, str], *others: Any) -> LabelTask:
+        return LabelTask(key, {"else": "the configuration asks for $media"} if key in strange else data, *others)
+
+    monkeypatch.setattr(sync, "LabelTask", task)
+    report = place.sync().push()
+    assert (report.n_created, sorted(report.refused)) == (2, sorted(strange))
