@@ -130,7 +130,8 @@ class Launcher:
         """Make tables of batches anew, from kept bytes: batch id → their paths; and those after them."""
         by_stages: dict[tuple[Stage, ...], list[str]] = {}
         for batch_id, tables in outdated.items():
-            stages = tuple(s for s in self.stages if any(each.contract.path in tables for each in _line(s)))
+            named = [s for s in STAGES if s in self.stages or s.contract.path in tables]  # models may be gone
+            stages = tuple(s for s in named if any(each.contract.path in tables for each in _line(s)))
             by_stages.setdefault(stages, []).append(batch_id)
         return [result for stages, batch_ids in by_stages.items() for result in self.materialize(batch_ids, stages)]
 

@@ -224,12 +224,22 @@ def test_the_command_line_labels_what_lacks_it_and_replays_dead_letters_of_the_s
     assert {letter["error_code"] for letter in letters} == {"model_failed"}
     statuses = run("status", "--batch", batch_id)["rows"]
     assert [each["expected"] for each in statuses if each["stage"] == "predictions.frames"] == [3]
-    hits = dict(settings.open_lake().scan(ITEM_STATUS).select("stage", "attempts").unique().collect().iter_rows())
     told = run("dead-letters", "replay", "--stage", "predictions/frames")
     assert (told["replayed"], told["still_failed"]) == (len(letters), len(letters))
-    after = settings.open_lake().scan(ITEM_STATUS, {"stage": [stage.name for stage in IMAGE_STAGES]}).collect()
+    lake = settings.open_lake()
+    after = lake.scan(ITEM_STATUS, {"stage": [stage.name for stage in IMAGE_STAGES]}).collect()
     assert set(after["attempts"]) == {1}
-    assert hits["predictions.frames"] == 1
+    replayed = {letter["item_key"] for letter in letters}
+    asked = lake.scan(ITEM_STATUS, {"stage": [PREDICTIONS.name]}).select("item_key", "attempts").collect()
+    assert dict(asked.iter_rows()) == {key: 2 if key in replayed else 1 for key in asked["item_key"]}
+    monkeypatch.setenv("MEDIA_ASSETS_MODELS", "")
+    assert run("materialize", "--batch", batch_id)["rows"] == [], "nothing goes by itself"
+    assert lake.scan(PREDICTIONS_FRAMES).collect().height == 3 - len(letters)
+    assert [row["result"] for row in run("materialize", "--outdated")["rows"] if row["batch_id"] == batch_id] == [
+        "done"
+    ]
+    assert lake.scan(PREDICTIONS_FRAMES).collect().height == 0
+    assert lake.scan(ITEM_STATUS, {"stage": [PREDICTIONS.name]}).collect().height == 0
 
 
 def test_without_a_model_only_who_names_the_stage_makes_it(instance: dg.DagsterInstance, settings: Settings) -> None:
