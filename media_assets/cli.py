@@ -78,7 +78,7 @@ def materialize(
     from media_assets.defs.runs import RunResult, made_otherwise, matching_batches, stages_selected
     from media_assets.defs.tensors import statistics_are_behind
     from media_assets.stages.done import done_batches, made_in_part
-    from media_assets.stages.stage import KEYFRAMES, PREDICTIONS
+    from media_assets.stages.stage import KEYFRAMES, PREDICTIONS, STAGES
 
     results: list[RunResult] = []
     if outdated and (again or refetch or failed or selection):
@@ -88,9 +88,10 @@ def materialize(
     with Progressbar(output) as progress:
         launcher = open_launcher(settings, progress)
         stages = stages_selected(selection, launcher.stages)
+        held = stages if selection else STAGES  # with no model left, what models had said is outdated
         matching = batches = matching_batches(launcher.instance, batch_glob)
         if outdated:
-            older = made_otherwise(settings.open_lake(), stages, settings.options(), settings.installed_models())
+            older = made_otherwise(settings.open_lake(), held, settings.options(), settings.installed_models())
             results = launcher.remake({batch: older[batch] for batch in matching if batch in older})
         else:
             if failed:
@@ -116,7 +117,7 @@ def materialize(
     what = "outdated" if outdated else "failed" if failed else ""
     found = f"no batch matching {batch_glob!r} is {what}." if what else f"every batch matching {batch_glob!r} is done"
     nothing = f"Nothing to do: {found}{'' if what else ' (see --again).'}" if matching else NOTHING_PLANNED
-    older = made_otherwise(settings.open_lake(), stages, settings.options(), settings.installed_models())
+    older = made_otherwise(settings.open_lake(), held, settings.options(), settings.installed_models())
     if told := sorted({table for batch in matching for table in older.get(batch, ())}):
         n_batches = sum(batch in older for batch in matching)
         output.say(

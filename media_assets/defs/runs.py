@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+from dagster._core.execution.plan.objects import StepFailureData
 
 from media_assets.defs.batch_run import MAX_BATCHES_PER_RUN
 from media_assets.defs.dead_runs import command_line_tags, fail_dead_runs
@@ -37,13 +38,18 @@ from media_assets.tables.columns import Status
 
 @dataclass(frozen=True)
 class RunResult:
-    """How one run ended, or was found; `errors` are those of single batches, as far as they are known."""
+    """How one run ended, or was found; `errors` are those of single batches, as far as they are known.
+
+    `undone`: the stages of each step of a failed run that did not end well and names no batch: another one had failed
+    before it, or it failed as a whole.
+    """
 
     run_id: str
     batch_ids: tuple[str, ...]
     success: bool
     error: str | None
     errors: Mapping[str, str] = field(default_factory=dict)
+    undone: tuple[tuple[Stage, ...], ...] = ()
     is_of_another: bool = False  # nothing was started: another process's run has these batches
 
     def error_of(self, batch_id: str) -> str:
@@ -56,8 +62,8 @@ class RunResult:
 def batch_results(lake: Lake, results: Sequence[RunResult]) -> list[dict[str, Any]]:
     """One row per batch of these runs: `done`, `FAILED` or `in progress` elsewhere, its items, and why it is not done.
 
-    In a run over several batches those are done that have statuses by this run, whatever became of the others. A run
-    over all batches has a row only when it failed.
+    In a run over several batches those are done that failed at no step and have statuses by this run at each step that
+    did not end well, whatever became of the others. A run over all batches has a row only when it failed.
     """
     counts = item_counts(lake, {batch_id for result in results for batch_id in result.batch_ids})
     rows = []
@@ -73,10 +79,14 @@ def batch_results(lake: Lake, results: Sequence[RunResult]) -> list[dict[str, An
 
 
 def _batches_done_by(lake: Lake, result: RunResult) -> set[str]:
-    if not result.batch_ids:
-        return set()
-    statuses = lake.scan(ITEM_STATUS, {"batch_id": result.batch_ids}).filter(pl.col("run_id") == result.run_id)
-    return set(statuses.select("batch_id").unique().collect()["batch_id"])
+    done = set(result.batch_ids) - result.errors.keys()
+    for stages in result.undone:
+        if not done:
+            break
+        where = {"batch_id": sorted(done), "stage": [stage.name for stage in stages]}
+        statuses = lake.scan(ITEM_STATUS, where).filter(pl.col("run_id") == result.run_id)
+        done &= set(statuses.select("batch_id").unique().collect()["batch_id"])
+    return done
 
 
 @dataclass(frozen=True)
@@ -120,7 +130,8 @@ class Launcher:
         """Make tables of batches anew, from kept bytes: batch id → their paths; and those after them."""
         by_stages: dict[tuple[Stage, ...], list[str]] = {}
         for batch_id, tables in outdated.items():
-            stages = tuple(s for s in self.stages if any(each.contract.path in tables for each in _line(s)))
+            named = [s for s in STAGES if s in self.stages or s.contract.path in tables]  # models may be gone
+            stages = tuple(s for s in named if any(each.contract.path in tables for each in _line(s)))
             by_stages.setdefault(stages, []).append(batch_id)
         return [result for stages, batch_ids in by_stages.items() for result in self.materialize(batch_ids, stages)]
 
@@ -193,7 +204,7 @@ class Launcher:
     def _run(self, keys: tuple[str, ...], stages: Sequence[Stage], config: dict[str, Any]) -> RunResult:
         target = {"partition_key": keys[0]} if len(keys) == 1 else {"tags": {RANGE_START: keys[0], RANGE_END: keys[-1]}}
         chosen = run_config(config, {step_of(stage) for stage in stages})
-        return self._execute(keys, [asset_key(stage.contract) for stage in stages], chosen, target)
+        return self._execute(keys, [asset_key(stage.contract) for stage in stages], chosen, target, stages)
 
     def _execute(
         self,
@@ -201,6 +212,7 @@ class Launcher:
         selection: list[dg.AssetKey],
         run_config: dict[str, Any],
         target: dict[str, Any],
+        stages: Sequence[Stage] = (),
     ) -> RunResult:
         fail_dead_runs(self.instance)
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -214,7 +226,7 @@ class Launcher:
                 run_id=run_id,
                 **target | {"tags": command_line_tags(run_id) | target.get("tags", {})},
             )
-        return _run_result(result, keys)
+        return _run_result(result, keys, stages)
 
 
 def stages_selected(names: Sequence[str], unnamed: Sequence[Stage] = IMAGE_STAGES) -> tuple[Stage, ...]:
@@ -274,14 +286,29 @@ def _of_another(run_id: str, batch_id: str) -> RunResult:
     return RunResult(run_id, (batch_id,), True, told, is_of_another=True)
 
 
-def _run_result(result: dg.ExecuteInProcessResult, keys: tuple[str, ...]) -> RunResult:
+def _run_result(result: dg.ExecuteInProcessResult, keys: tuple[str, ...], stages: Sequence[Stage]) -> RunResult:
     if result.success:
         return RunResult(result.run_id, keys, True, None)
-    for failure in (event.step_failure_data for event in result.all_events if event.is_step_failure):
-        if (told := failure.user_failure_data) is not None and told.description:
-            errors = {key: str(value.value) for key, value in told.metadata.items() if key in keys}
-            return RunResult(result.run_id, keys, False, told.description, errors)
-        if failure.error is not None:
-            cause = failure.error.cause or failure.error
-            return RunResult(result.run_id, keys, False, str(cause.message).strip())
-    return RunResult(result.run_id, keys, False, "The run failed before its step began; see `dagster dev`, Runs.")
+    undone: dict[str, tuple[Stage, ...]] = {}
+    for stage in stages:
+        undone[step_of(stage)] = (*undone.get(step_of(stage), ()), stage)
+    for event in result.all_events:
+        if event.is_step_success and event.step_key in undone:
+            del undone[event.step_key]
+    told, errors = "The run failed before its step began; see `dagster dev`, Runs.", dict[str, str]()
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        told, errors = _told(event.step_failure_data, keys)
+        if errors and event.step_key in undone:
+            del undone[event.step_key]
+        break
+    return RunResult(result.run_id, keys, False, told, errors, tuple(undone.values()))
+
+
+def _told(failure: StepFailureData, keys: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """Why a step failed, and each of its batches, where that is known."""
+    if (told := failure.user_failure_data) is not None and told.description:
+        return told.description, {key: str(value.value) for key, value in told.metadata.items() if key in keys}
+    error = failure.error
+    return ("", {}) if error is None else (str((error.cause or error).message).strip(), {})

@@ -5,7 +5,7 @@ Not here: reading, auditing, or writing them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from media_assets.errors import ErrorCode, ItemError
 from media_assets.lake.delta import Provenance
 from media_assets.stages.intake import Intake, Past
 from media_assets.stages.rows import Reading, StatusWriter, frame_row, raw_row, settle_duplicates
-from media_assets.stages.stage import FRAMES, IMAGE_STAGES, KEYFRAMES, RAW, TENSORS, Stage
+from media_assets.stages.stage import FRAMES, IMAGE_STAGES, KEYFRAMES, PREDICTIONS, RAW, TENSORS, Stage
 from media_assets.tables.columns import Status
 
 Row = dict[str, Any]
@@ -163,6 +163,45 @@ def outdated_by(stages: Sequence[StageRows], past: Past) -> tuple[Stage, ...]:
         if stage.after in outdated or (before is not None and not _still_true(stage, before, past)):
             outdated.append(stage)
     return tuple(outdated)
+
+
+def still_said(
+    stages: Sequence[StageRows], outdated: Collection[Stage], past: Past, stills: pl.DataFrame | None
+) -> StageRows | None:
+    """The statuses of `predictions/frames` that stay: of items whose frames are as they were, and of those that are no
+    more, which the next run over the models clears away. None where all stay.
+
+    Args:
+        stills: what `frames/keyframes` holds of the batch: item_key, frame_id, blob; None where nobody can say which
+            frames the models were asked about.
+    """
+    if not (told := past.statuses.get(PREDICTIONS.name)):
+        return None
+    if stills is None or FRAMES in outdated or KEYFRAMES in outdated:
+        return StageRows(PREDICTIONS, ())
+    changed: set[str] = set()
+    for rows in stages:
+        if rows.stage is FRAMES:
+            changed |= _changed(past.frames.values(), rows.rows)
+        elif rows.stage is KEYFRAMES:
+            new = rows.table().select("item_key", "frame_id", "blob")
+            changed |= _changed(stills.iter_rows(named=True), new.iter_rows(named=True))
+    if changed.isdisjoint(told):
+        return None
+    return StageRows(PREDICTIONS, (), [row for key, row in told.items() if key not in changed])
+
+
+def _changed(before: Iterable[Row], after: Iterable[Row]) -> set[str]:
+    """Items that have other frames than before."""
+    had, have = _frames_of(before), _frames_of(after)
+    return {key for key, frames in have.items() if had.get(key) != frames}
+
+
+def _frames_of(rows: Iterable[Row]) -> dict[str, set[tuple[str, str]]]:
+    frames: dict[str, set[tuple[str, str]]] = {}
+    for row in rows:
+        frames.setdefault(row["item_key"], set()).add((row["frame_id"], row["blob"]))
+    return frames
 
 
 def _still_true(stage: Stage, before: StageRows, past: Past) -> bool:

@@ -63,11 +63,13 @@ def commit_batch(
     parts: PartWriter | None,
     provenance: Provenance,
     journal: FetchJournal | None,
+    staying: StageRows | None = None,
 ) -> None:
     """Replace the batch in every selected table, then the history of its failures, then its statuses; then nothing is
     owed to the journal any more.
 
-    The statuses of `withdrawn` stages go in the same commit: what they speak of is no more. A batch whose journal is
+    The statuses of `withdrawn` stages go in the same commit: what they speak of is no more; so do those of the stage
+    of `staying` that are not among these. A batch whose journal is
     still there is not done: a replay would open the bytes that the journal names instead of asking the source again.
 
     Raises:
@@ -76,6 +78,7 @@ def commit_batch(
     """
     lake, batch_id = turns.lake, turns.batch_id
     names = [stage.stage.name for stage in stages]
+    spoken = list(stages) if staying is None else [*stages, staying]
     replaced = [stage for stage in stages if not _is_without_videos(stage, turns)]
     lake.location.storage.flush()  # blobs and parts
     with _publications(lake, stages).under_way(batch_id, names) as mark:
@@ -83,11 +86,12 @@ def commit_batch(
             mark()
             turns.expected[stage.stage] = _replace(lake, batch_id, stage, parts, provenance)
         mark()
-        if (failures := told.failures(lake, stages, withdrawn, provenance)) is not None:
+        if (failures := told.failures(lake, spoken, withdrawn, provenance)) is not None:
             lake.overwrite(FAILURES, failures, {"batch_id": [batch_id]}, provenance)
             mark()
-        statuses = ITEM_STATUS.frame(all_statuses(stages))
-        where = {"stage": [*names, *(stage.name for stage in withdrawn)], "batch_id": [batch_id]}
+        statuses = ITEM_STATUS.frame(all_statuses(spoken))
+        of_stages = [*(rows.stage.name for rows in spoken), *(stage.name for stage in withdrawn)]
+        where = {"stage": of_stages, "batch_id": [batch_id]}
         lake.overwrite(ITEM_STATUS, statuses, where, provenance, guard=turns.require)
         lake.location.storage.flush()
         if journal is not None:

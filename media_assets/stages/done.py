@@ -29,16 +29,16 @@ def done_batches(lake: Lake, stages: Collection[Stage]) -> set[str]:
 
 
 def _predicted_batches(lake: Lake) -> set[str]:
-    """Batches in which each item with frames has its status at `predictions/frames`, and that are not half published
-    there.
+    """Batches in which each item with frames, and no other one, has its status at `predictions/frames`, and that are
+    not half published there. Whoever changes an item's frames withdraws what models said of it.
     """
     known = (
         lake.scan(ITEM_STATUS, {"stage": [FRAMES.name, KEYFRAMES.name, PREDICTIONS.name]})
-        .select("batch_id", "stage", _GOES_ON.alias("goes_on"))
-        .group_by("batch_id")
+        .select("batch_id", "item_key", "stage", _GOES_ON.alias("goes_on"))
+        .group_by("batch_id", "item_key")
         .agg(
-            (pl.col("goes_on") & (pl.col("stage") != PREDICTIONS.name)).sum().alias("entered"),
-            (pl.col("stage") == PREDICTIONS.name).sum().alias("told"),
+            (pl.col("goes_on") & (pl.col("stage") != PREDICTIONS.name)).any().alias("entered"),
+            (pl.col("stage") == PREDICTIONS.name).any().alias("told"),
         )
         .collect()
     )

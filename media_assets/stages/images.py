@@ -13,13 +13,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
+import polars as pl
+
 from media_assets.lake.delta import Provenance
 from media_assets.lake.journal import FetchJournal
 from media_assets.lake.overview import is_of_other_branch
 from media_assets.lake.parts import PartWriter
 from media_assets.lake.publications import unfinished_publications
 from media_assets.media.contact_sheet import Cell
-from media_assets.stages.assemble import Assembly, StageRows, outdated_by
+from media_assets.stages.assemble import Assembly, StageRows, outdated_by, still_said
 from media_assets.stages.attempts import published_alone
 from media_assets.stages.audit import (
     Finding,
@@ -40,11 +42,11 @@ from media_assets.stages.pictures import caption_of
 from media_assets.stages.reading import BatchReader
 from media_assets.stages.report import BatchReport, StageReport
 from media_assets.stages.rows import Reading, tensor_row
-from media_assets.stages.stage import IMAGE_STAGES, KEYFRAMES, RAW, TENSORS, Stage
+from media_assets.stages.stage import IMAGE_STAGES, KEYFRAMES, PREDICTIONS, RAW, TENSORS, Stage
 from media_assets.stages.stills import StillRows, sort_out
 from media_assets.stages.tensor_parts import TensorParts
 from media_assets.stages.workbench import ReadOptions, Workbench
-from media_assets.tables import ITEM_STATUS, TENSORS_IMAGES
+from media_assets.tables import FRAMES_KEYFRAMES, ITEM_STATUS, TENSORS_IMAGES
 from media_assets.tables.columns import Status
 
 
@@ -71,6 +73,8 @@ def _read_batch(
     stages = [stage for stage in IMAGE_STAGES if stage in selected]
     options = _whole_when_half_published(bench, batch_id, options)
     turns = Turns.seen(bench.lake, batch_id)
+    turn_of_models = bench.lake.turn(PREDICTIONS.contract, batch_id)
+    is_half = batch_id in unfinished_publications(bench.lake.location)
     versions = code_versions(stages, options)
     journal = FetchJournal.of(bench.lake.location, batch_id)
     of_pictures = [stage for stage in stages if stage is not KEYFRAMES]
@@ -95,13 +99,27 @@ def _read_batch(
         findings = _audit(bench, intake, assembled, parts, options)
         fetched = journal if RAW in stages else None
         outdated = outdated_by(assembled, intake.past)
+        staying = still_said(
+            assembled, outdated, intake.past, None if is_half else _stills_before(bench, batch_id, intake)
+        )
+        if staying is not None:
+            turns.expected[PREDICTIONS] = turn_of_models
         told = Told(batch_id, intake.past, assembly.now)
-        commit_batch(turns, assembled, outdated, told, parts.writer if parts else None, provenance, fetched)
+        writer = parts.writer if parts else None
+        commit_batch(turns, assembled, outdated, told, writer, provenance, fetched, staying)
     report = _report(batch_id, assembled, findings, reader, readings, parts, time.monotonic() - started)
     if stills is not None:
         report = stills.told(report)
     # A replay has only some of the tensors in hand: what is known of the whole batch says more.
     return report if intake.carried else replace(report, brightness=brightness.counts())
+
+
+def _stills_before(bench: Workbench, batch_id: str, intake: Intake) -> pl.DataFrame:
+    """The batch's keyframes as they are; none where no model was asked about them."""
+    if PREDICTIONS.name not in intake.past.statuses:
+        return FRAMES_KEYFRAMES.frame([])
+    stills = bench.lake.scan(FRAMES_KEYFRAMES, {"batch_id": [batch_id]})
+    return stills.select("item_key", "frame_id", "blob").collect()
 
 
 def code_versions(stages: Sequence[Stage], options: ReadOptions) -> dict[str, str]:

@@ -14,16 +14,19 @@ import pytest
 from click.testing import CliRunner
 
 from media_assets.cli import main
+from media_assets.defs import images
 from media_assets.defs.descriptions import asset_key
 from media_assets.defs.failed_batches import failed_batches
 from media_assets.defs.graph import build_defs
 from media_assets.defs.resources import Settings
 from media_assets.defs.retry_letters import retry_dead_letters
-from media_assets.defs.runs import Launcher, made_otherwise, stages_selected
-from media_assets.errors import ErrorCode
+from media_assets.defs.runs import Launcher, RunResult, batch_results, made_otherwise, stages_selected
+from media_assets.errors import ErrorCode, NotMaterialized
 from media_assets.lake.delta import Provenance
 from media_assets.stages.done import done_batches
+from media_assets.stages.report import BatchReport
 from media_assets.stages.stage import IMAGE_STAGES, PREDICTIONS, STAGES
+from media_assets.stages.workbench import Workbench
 from media_assets.tables import FRAMES_IMAGES, ITEM_STATUS, PREDICTIONS_FRAMES
 from media_assets_tests.defs.sensor_ticks import Daemon
 from media_assets_tests.defs.test_graph import requested
@@ -136,6 +139,39 @@ def test_a_model_that_cannot_be_used_fails_its_step_alone_and_waits_for_a_person
     }})  # fmt: skip
 
 
+@pytest.mark.slow
+def test_a_batch_whose_models_failed_is_not_told_to_be_done(
+    plan_four: Plan, instance: dg.DagsterInstance, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third, _ = plan_four()
+    lake = settings.open_lake()
+
+    def told(results: list[RunResult]) -> dict[str, tuple[str, str]]:
+        return {row["batch_id"]: (row["result"], row["error"][:36]) for row in batch_results(lake, results)}
+
+    failing = Launcher(moody(settings, most_red=0), instance)
+    results = failing.materialize([first, second], failing.stages)
+    assert told(results) == {
+        first: ("FAILED", f"model_fails_on_most: Batch {first}"[:36]),
+        second: ("FAILED", f"not begun: the run ended at {first}"[:36]),
+    }
+    whole = replace(results[0], errors={}, error="its own", undone=((PREDICTIONS,),))
+    assert told([whole]) == dict.fromkeys([first, second], ("FAILED", "its own"))
+    assert told([replace(whole, undone=(IMAGE_STAGES,))]) == dict.fromkeys([first, second], ("done", ""))
+    sound = images.read_batch
+
+    def read(bench: Workbench, batch_id: str, *arguments: Any) -> BatchReport:
+        if batch_id == second:
+            raise NotMaterialized("lost")
+        return sound(bench, batch_id, *arguments)
+
+    monkeypatch.setattr(images, "read_batch", read)
+    launcher = Launcher(settings, instance)
+    rows = told(launcher.materialize([second, third], launcher.stages, refetch=True))
+    assert rows[second][0] == rows[third][0] == "FAILED", "nobody asked a model about the third one"
+    assert rows[third][1] == f"not begun: the run ended at {second}"[:36]
+
+
 def test_the_version_of_the_asset_names_its_models(settings: Settings) -> None:
     assert spec_of(replace(settings, models="")).code_version == PREDICTIONS.code_version
     assert spec_of(settings).code_version == f"2/{settings.installed_models()[0].name}"
@@ -188,12 +224,22 @@ def test_the_command_line_labels_what_lacks_it_and_replays_dead_letters_of_the_s
     assert {letter["error_code"] for letter in letters} == {"model_failed"}
     statuses = run("status", "--batch", batch_id)["rows"]
     assert [each["expected"] for each in statuses if each["stage"] == "predictions.frames"] == [3]
-    hits = dict(settings.open_lake().scan(ITEM_STATUS).select("stage", "attempts").unique().collect().iter_rows())
     told = run("dead-letters", "replay", "--stage", "predictions/frames")
     assert (told["replayed"], told["still_failed"]) == (len(letters), len(letters))
-    after = settings.open_lake().scan(ITEM_STATUS, {"stage": [stage.name for stage in IMAGE_STAGES]}).collect()
+    lake = settings.open_lake()
+    after = lake.scan(ITEM_STATUS, {"stage": [stage.name for stage in IMAGE_STAGES]}).collect()
     assert set(after["attempts"]) == {1}
-    assert hits["predictions.frames"] == 1
+    replayed = {letter["item_key"] for letter in letters}
+    asked = lake.scan(ITEM_STATUS, {"stage": [PREDICTIONS.name]}).select("item_key", "attempts").collect()
+    assert dict(asked.iter_rows()) == {key: 2 if key in replayed else 1 for key in asked["item_key"]}
+    monkeypatch.setenv("MEDIA_ASSETS_MODELS", "")
+    assert run("materialize", "--batch", batch_id)["rows"] == [], "nothing goes by itself"
+    assert lake.scan(PREDICTIONS_FRAMES).collect().height == 3 - len(letters)
+    assert [row["result"] for row in run("materialize", "--outdated")["rows"] if row["batch_id"] == batch_id] == [
+        "done"
+    ]
+    assert lake.scan(PREDICTIONS_FRAMES).collect().height == 0
+    assert lake.scan(ITEM_STATUS, {"stage": [PREDICTIONS.name]}).collect().height == 0
 
 
 def test_without_a_model_only_who_names_the_stage_makes_it(instance: dg.DagsterInstance, settings: Settings) -> None:

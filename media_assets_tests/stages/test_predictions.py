@@ -28,12 +28,13 @@ from media_assets.lake.crash_points import watch_crash_points
 from media_assets.lake.delta import Provenance
 from media_assets.lake.overview import batch_overview
 from media_assets.media.still import StillLimits
+from media_assets.media.video.keyframes import KeyframeRequest
 from media_assets.stages import predictions
 from media_assets.stages.done import done_batches
 from media_assets.stages.models import InstalledModel, installed_models
 from media_assets.stages.predicting import FramePredictor, try_models
 from media_assets.stages.predictions import PredictionsReport, PredictOptions, predict_batch
-from media_assets.stages.stage import FRAMES, IMAGE_STAGES, KEYFRAMES, PREDICTIONS, TENSORS
+from media_assets.stages.stage import FRAMES, IMAGE_STAGES, KEYFRAMES, PREDICTIONS, RAW, TENSORS
 from media_assets.stages.workbench import RetryOnly
 from media_assets.tables import FAILURES, FRAMES_IMAGES, ITEM_STATUS, PREDICTIONS_FRAMES
 from media_assets_tests.media.models.tiny import (
@@ -378,6 +379,50 @@ def test_a_batch_is_behind_until_new_frames_are_asked_about(unread: Desk, shelf:
     assert not unread.is_done()
     assert unread.run().n_asked == 1
     assert unread.is_done()
+
+
+def test_what_was_said_of_frames_that_are_no_more_is_withdrawn(unread: Desk, shelf: Shelf) -> None:
+    shelf.files |= {"clip.mp4": clip("h264")}
+    keys = list(shelf.files)
+    lake = unread.case.bench.lake
+    write_manifest(lake, [{"item_key": key, "uri": f"{shelf.url}/{key}"} for key in keys])
+    unread.case.run(keyframes=KeyframeRequest("uniform:2"))
+    unread.install((colour_classifier(), describe()))
+    unread.run()
+    unread.case.run(keyframes=KeyframeRequest("uniform:2"))
+    assert unread.is_done(), "the same frames"
+    shelf.files["red.png"] = solid(0, 0, 255)
+    unread.case.run(refetch=True, keyframes=KeyframeRequest("uniform:2"))
+    assert set(unread.fates()) == set(keys) - {"red.png"}
+    assert not unread.is_done()
+    assert unread.run().n_asked == 1
+    assert unread.labels()["red.png"] == "blue"
+    unread.case.run([KEYFRAMES], keyframes=KeyframeRequest("uniform:3"))
+    assert set(unread.fates()) == set(keys) - {"clip.mp4"}
+    assert not unread.is_done()
+    assert unread.run().n_asked == 3
+    assert unread.is_done()
+    shelf.files.pop("green.png")
+    shelf.files["red.png"] = solid(0, 255, 0)
+    unread.case.run([RAW], refetch=True)
+    assert unread.fates() == {}, "nobody knows of what frames there will be"
+    unread.case.run(keyframes=KeyframeRequest("uniform:3"))
+    assert not unread.is_done()
+    assert unread.run().n_asked == 6
+    assert unread.labels()["red.png"] == "green"
+
+
+def test_an_item_that_came_for_one_that_left_is_not_done(unread: Desk, shelf: Shelf) -> None:
+    red = shelf.files.pop("red.png")
+    unread.case.run()
+    unread.install((colour_classifier(), describe()))
+    unread.run()
+    del shelf.files["blue.png"]
+    shelf.files["red.png"] = red
+    unread.case.run(refetch=True)
+    assert not unread.is_done()
+    unread.run()
+    assert set(unread.fates()) == set(unread.labels()) == {"red.png", "green.png", "pink.png"}
 
 
 def test_a_lost_answer_is_found_before_anything_is_published(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
