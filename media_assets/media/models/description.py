@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import tomllib
 from typing import Literal
@@ -49,6 +50,8 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         if not 0 <= self.pad_level <= 255:
             raise ValueError(f"expected a pad_level of 0 to 255, got {self.pad_level}")
+        if not all(map(math.isfinite, (self.scale, *self.mean, *self.std))):
+            raise ValueError("expected finite numbers for scale, mean and std")
         if min(self.std) <= 0 or self.scale <= 0:
             raise ValueError(f"expected scale and std above 0, got {self.scale} and {self.std}")
 
