@@ -88,6 +88,7 @@ class FramePredictor:
     history: History = History()
     cpu_seconds: float = 0.0
     _n_answered: int = 0  # frames
+    _n_at_once: int = FRAMES_PER_WORK
     _n_done: int = 0
     _n_frames: int = 0
     _again: list[FrameToPredict] = field(default_factory=list)  # of works that ended badly
@@ -109,28 +110,26 @@ class FramePredictor:
         self._item_keys = frozenset(frame.item_key for frame in frames)
         self._n_frames = len(frames)
         self.bench.blobs.read_ahead(frame.blob for frame in frames)
-        yield from self._pass(frames, FRAMES_PER_WORK)
-        again, self._again = self._again, []
+        yield from self._pass(frames)
+        again, self._again, self._n_at_once = self._again, [], 1
         if again:
-            yield from self._pass(again, 1)
+            yield from self._pass(again)
         if not self._n_answered and not self.history.n_accepted:
             self._blame(least=1)
 
-    def _pass(self, frames: Sequence[FrameToPredict], n_at_once: int) -> Iterator[FramePredicted]:
-        with closing(self.bench.engine.map_items(_task(self.models), self._works(frames, n_at_once))) as outcomes:
+    def _pass(self, frames: Sequence[FrameToPredict]) -> Iterator[FramePredicted]:
+        with closing(self.bench.engine.map_items(_task(self.models), self._works(frames))) as outcomes:
             for outcome in outcomes:
                 yield from self._noted(self._finished(outcome))
         yield from self._noted(self._set_aside())
 
-    def _works(
-        self, frames: Iterable[FrameToPredict], n_at_once: int
-    ) -> Iterator[Work[tuple[FrameToPredict, ...], LabelRequest]]:
+    def _works(self, frames: Iterable[FrameToPredict]) -> Iterator[Work[tuple[FrameToPredict, ...], LabelRequest]]:
         group: list[tuple[FrameToPredict, bytes]] = []
         n_bytes = 0
         for frame in frames:
             if (data := self._read(frame)) is None:
                 continue
-            if group and (len(group) == n_at_once or n_bytes + len(data) > BYTES_PER_WORK):
+            if group and (len(group) >= self._n_at_once or n_bytes + len(data) > BYTES_PER_WORK):
                 yield self._work(group)
                 group, n_bytes = [], 0
             group.append((frame, data))
@@ -163,6 +162,7 @@ class FramePredictor:
         if outcome.error is not None:
             if len(frames) > 1:
                 self._again += frames
+                self._n_at_once = max(1, min(self._n_at_once, len(frames) // 2))  # too many for a limit, it may be
             else:
                 told = f"Frame {frames[0].frame_id}: {outcome.error.message}"
                 yield FramePredicted(frames[0], error=ItemError(outcome.error.code, told))

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from media_assets.engine.limits import WorkerLimits
-from media_assets.engine.map_items import ProcessPoolEngine
+from media_assets.engine.map_items import InProcessEngine, ProcessPoolEngine
 from media_assets.errors import (
     ItemError,
     ModelCode,
@@ -511,6 +511,34 @@ def test_a_frame_that_kills_its_worker_costs_one_item(desk: Desk) -> None:
     desk.install((b"", describe(adapter=PLUG_INS + "Deadly", output=output, input=seen)))
     pooled(desk).run()
     assert desk.fates() == dict.fromkeys(FILES, "accepted") | {"red.png": "failed/decoder_crashed"}
+
+
+class Weighing(InProcessEngine):
+    """Remembers how many frames each work had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def map_items(self, task: Any, works: Any) -> Any:
+        def weighed() -> Iterator[Any]:
+            for work in works:
+                self.sizes.append(len(work.key))
+                yield work
+
+        return super().map_items(task, weighed())
+
+
+def test_after_a_work_that_was_too_much_the_next_ones_are_smaller(unread: Desk, shelf: Shelf) -> None:
+    shelf.files = {f"{n}.png": solid(n, 0, 0) for n in range(24)}
+    write_manifest(unread.case.bench.lake, [{"item_key": key, "uri": f"{shelf.url}/{key}"} for key in shelf.files])
+    unread.case.run()
+    engine = Weighing()
+    unread.case.bench = replace(unread.case.bench, engine=engine)
+    unread.install((b"", describe(adapter=PLUG_INS + "Hungry")))
+    with pytest.raises(ModelUnfit):
+        unread.run()
+    assert engine.sizes[:5] == [8, 4, 2, 1, 1]
 
 
 def test_an_onnx_model_is_loaded_and_asked_in_a_confined_worker(desk: Desk) -> None:

@@ -11,7 +11,8 @@ from media_assets.errors import ErrorCode, ItemError, ModelCode, ModelUnfit
 from media_assets.media.models.description import Classification
 from media_assets.media.models.protocol import ClassScores, Floats, Prediction, Region, kept
 
-_TOLERANCE = 0.01
+TOLERANCE = 0.01
+"""How far beyond 0..1 rounding may put a probability."""
 
 
 def classified(answer: ClassScores, labels: tuple[str, ...], output: Classification) -> Prediction:
@@ -70,8 +71,8 @@ def _shares(logits: Floats) -> Floats:
 
 
 def _checked(scores: Floats) -> Floats:
-    is_share = np.isfinite(scores).all() and scores.min() >= -_TOLERANCE and scores.max() <= 1 + _TOLERANCE
-    if not is_share or (scores.size > 1 and abs(scores.sum() - 1) > _TOLERANCE):
+    is_share = np.isfinite(scores).all() and scores.min() >= -TOLERANCE and scores.max() <= 1 + TOLERANCE
+    if not is_share or (scores.size > 1 and abs(scores.sum() - 1) > TOLERANCE):
         raise _no_scores("probabilities of 0 to 1, 1 in all", scores)
     clipped: Floats = np.clip(scores, 0.0, 1.0)
     return clipped / clipped.sum() if scores.size > 1 else clipped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import tomllib
 from typing import Literal
@@ -22,7 +23,8 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a frame is shown. ``value = (level * scale - mean) / std``, level 0..255, mean and std per channel.
 
     Fits: `letterbox` shows all of the picture, with bars of `pad_level`; `stretch` all of it, out of proportion;
-    `crop` resizes the shorter side to `resize_shorter_px` (0: exactly as large as is shown) and cuts the middle out.
+    `crop` resizes the shorter side to `resize_shorter_px`, or as little more as covers what is shown, and cuts the
+    middle out.
     """
 
     width_px: int
@@ -42,10 +44,14 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sides = (self.width_px, self.height_px, self.resize_shorter_px or MAX_SIDE_PX)
         if not all(1 <= side <= MAX_SIDE_PX for side in sides):
             raise ValueError(f"expected sides of 1 to {MAX_SIDE_PX} pixels, got {sides}")
-        if 0 < self.resize_shorter_px < max(self.width_px, self.height_px):
-            raise ValueError(f"expected resize_shorter_px of at least what is shown, got {self.resize_shorter_px}")
+        if 0 < self.resize_shorter_px < min(self.width_px, self.height_px):
+            raise ValueError(
+                f"expected resize_shorter_px of at least the shorter side that is shown, got {self.resize_shorter_px}"
+            )
         if not 0 <= self.pad_level <= 255:
             raise ValueError(f"expected a pad_level of 0 to 255, got {self.pad_level}")
+        if not all(map(math.isfinite, (self.scale, *self.mean, *self.std))):
+            raise ValueError("expected finite numbers for scale, mean and std")
         if min(self.std) <= 0 or self.scale <= 0:
             raise ValueError(f"expected scale and std above 0, got {self.scale} and {self.std}")
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from media_assets.errors import ErrorCode, ItemError
+from media_assets.errors import ErrorCode, ItemError, ModelCode, ModelUnfit
+from media_assets.media.models.classification import TOLERANCE
 from media_assets.media.models.description import Detection
 from media_assets.media.models.fitting import to_picture
 from media_assets.media.models.protocol import Boxes, Floats, Prediction, Region, kept
@@ -26,16 +27,20 @@ def detected(
     without boxes: of what was not found nobody says how surely.
 
     Raises:
-        ItemError: MODEL_OUTPUT_INVALID for numbers that are no boxes, scores or labels.
+        ModelUnfit: OUTPUT_MISMATCH for other shapes than boxes have.
+        ItemError: MODEL_OUTPUT_INVALID for numbers that are no scores, or, of boxes that are likely enough, no boxes or
+            labels.
     """
-    _require_boxes(answer, len(labels))
-    some = np.argsort(-answer.scores, kind="stable")[:_MOST_CANDIDATES]
-    some = some[answer.scores[some] >= output.min_score]
+    _require_boxes(answer)
+    given = _checked(answer.scores)
+    some = np.argsort(-given, kind="stable")[:_MOST_CANDIDATES]
+    some = some[given[some] >= output.min_score]
+    _require_finite(answer, some, len(labels))
     fractions = np.clip(to_picture(answer.corners[some], placement, *size_px), 0.0, 1.0)
     sides = fractions[:, 2:] - fractions[:, :2]
     is_seen = (sides > 0).all(axis=1)
     some, fractions, sides = some[is_seen], fractions[is_seen], sides[is_seen]
-    scores, of_label = answer.scores[some], answer.labels[some]
+    scores, of_label = given[some], answer.labels[some]
     best = _without_overlaps(fractions, scores, of_label, output, size_px)[: output.max_regions]
     regions = tuple(
         Region(labels[of_label[i]], kept(scores[i]), *(kept(v) for v in (*fractions[i, :2], *sides[i]))) for i in best
@@ -66,12 +71,32 @@ def _doubt(score: float) -> float:
     return float(-(score * np.log2(score) + (1 - score) * np.log2(1 - score)))
 
 
-def _require_boxes(answer: Boxes, n_labels: int) -> None:
-    scores, labels = answer.scores, answer.labels
-    if not (np.isfinite(answer.corners).all() and np.isfinite(scores).all()):
-        raise _no_boxes("finite boxes and scores, some are not")
-    if scores.size and not (scores.min() >= 0 and scores.max() <= 1):
+def _require_boxes(answer: Boxes) -> None:
+    n_boxes = len(answer.scores)
+    shapes = (answer.corners.shape, answer.scores.shape, answer.labels.shape)
+    if shapes != ((n_boxes, 4), (n_boxes,), (n_boxes,)):
+        raise ModelUnfit(
+            f"Expected corners (boxes, 4), scores (boxes,) and labels (boxes,) from the model, got {shapes}. Mend the "
+            f"plug-in.",
+            ModelCode.OUTPUT_MISMATCH,
+        )
+
+
+def _checked(scores: Floats) -> Floats:
+    """Scores within 0 and 1; what rounding put a little beyond is taken as that."""
+    if not np.isfinite(scores).all():
+        raise _no_boxes("finite scores, some are not")
+    if scores.size and not (scores.min() >= -TOLERANCE and scores.max() <= 1 + TOLERANCE):
         raise _no_boxes(f"scores of 0 to 1, got {scores.min():g} to {scores.max():g}")
+    clipped: Floats = np.clip(scores, 0.0, 1.0)
+    return clipped
+
+
+def _require_finite(answer: Boxes, some: npt.NDArray[np.int64], n_labels: int) -> None:
+    """Hold the boxes that are likely enough against what boxes are; of the others nothing is kept."""
+    labels = answer.labels[some]
+    if not np.isfinite(answer.corners[some]).all():
+        raise _no_boxes("finite boxes, some are not")
     if labels.size and not (labels.min() >= 0 and labels.max() < n_labels):
         raise _no_boxes(f"numbers of {n_labels} labels, got {labels.min()} to {labels.max()}")
 

@@ -11,25 +11,28 @@ from media_assets.media.resize import Pixels, Placement, decode_divisor, place, 
 
 
 def placement_of(spec: Input, width_px: int, height_px: int) -> Placement:
-    """Where a picture of this upright size comes to lie when it is shown.
-
-    Raises:
-        ItemError: TOO_MANY_PIXELS for a sliver that would be enlarged beyond all bounds.
-    """
+    """Where a picture of this upright size comes to lie when it is shown. No fit refuses a sliver."""
     size = (spec.height_px, spec.width_px)
     if spec.fit == "letterbox":
         return place(width_px, height_px, size, "pad", max(size))
     if spec.fit == "crop":
-        return place(width_px, height_px, size, "crop", spec.resize_shorter_px or max(size))
+        return place(width_px, height_px, size, "crop", max(spec.resize_shorter_px, _cover(spec, width_px, height_px)))
     whole = (spec.width_px, spec.height_px)
     return Placement((0.0, 0.0, float(width_px), float(height_px)), *whole, 0, 0, size, whole)
+
+
+def _cover(spec: Input, width_px: int, height_px: int) -> int:
+    """The shorter side at which the picture just covers what is shown: nothing is cut off that need not be."""
+    shorter, longer = sorted((width_px, height_px))
+    across, along = (spec.width_px, spec.height_px) if width_px <= height_px else (spec.height_px, spec.width_px)
+    return max(across, -(-along * shorter // longer))
 
 
 def shown(source: FrameSource, spec: Input) -> Pixels:
     """(height, width, 3) uint8 RGB: the frame as the model is to see it.
 
     Raises:
-        ItemError: the frame does not decode, or as `placement_of`.
+        ItemError: the frame does not decode.
     """
     placement = placement_of(spec, source.width_px, source.height_px)
     pixels, divisor = source.at(decode_divisor(source.width_px, source.height_px, placement, "bilinear"))

@@ -137,6 +137,20 @@ def test_numbers_that_are_no_boxes_are_the_frames_error(bad: tuple[float, ...]) 
     assert raised.value.code is ErrorCode.MODEL_OUTPUT_INVALID
 
 
+def test_numbers_that_do_not_matter_refuse_no_frame() -> None:
+    sound = (10, 10, 50, 50, 1.004, 0)  # as a dequantised score may be
+    assert told(detect([sound, (0, 0, np.inf, np.nan, 1e-4, 0), (0, 0, 9, 9, -1e-7, 7)])) == [
+        ("cat", 1.0, 0.1, 0.1, 0.4, 0.4)
+    ]
+
+
+def test_boxes_of_another_shape_are_the_models_fault() -> None:
+    answer = Boxes(np.zeros((2, 4)), np.zeros(3), np.zeros(3, np.int64))
+    with pytest.raises(ModelUnfit) as raised:
+        detected(answer, LABELS, Detection("yolo"), placement_of(SEEN, 100, 100), (100, 100))
+    assert raised.value.code is ModelCode.OUTPUT_MISMATCH
+
+
 # Two boxes on one frame of 100 x 100: a dog at (10, 20)-(30, 60) with 0.75, a horse at (50, 50)-(90, 70) with 0.5.
 CORNERS = np.array([[[10, 20, 30, 60], [50, 50, 90, 70]]], np.float32)
 CENTRES = np.array([[[20, 40, 20, 40], [70, 60, 40, 20]]], np.float32)

@@ -107,3 +107,13 @@ def test_files_that_are_not_there_or_not_the_declared_ones_are_refused(tmp_path:
     with pytest.raises(ModelUnfit) as raised:
         installed_models([sidecar])
     assert raised.value.code is ModelCode.FILE_UNREADABLE
+
+
+@pytest.mark.parametrize("numbers", ["scale = nan", "mean = [nan, 0, 0]", "std = [1, inf, 1]"])
+def test_numbers_that_are_none_are_refused(numbers: str) -> None:
+    text = (
+        'id = "a"\nversion = "1"\nlabels = ["x", "y"]\nlicence = "MIT"\nfile = "m"\n'
+        f'[input]\nwidth_px = 8\nheight_px = 8\n{numbers}\n[output]\ntask = "classification"\n'
+    )
+    with pytest.raises(ModelUnfit, match="finite"):
+        parse_description(text.encode(), "m.toml")

@@ -23,8 +23,6 @@ def test_there_and_back_is_the_same_place(
     size: tuple[int, int], seen: tuple[int, int], fit: str, shares: list[float]
 ) -> None:
     spec = Input(*seen, fit=fit)  # type: ignore[arg-type]
-    if fit == "crop" and max(size) / min(size) > 50:
-        return  # slivers are refused
     placement = placement_of(spec, *size)
     place = np.array([shares])
     assert to_picture(to_shown(place, placement, *size), placement, *size) == pytest.approx(place, abs=1e-9)
@@ -48,6 +46,26 @@ def test_what_is_seen_is_found_where_it_is_on_the_picture(fit: str, size: tuple[
     got = to_picture(found, placement, width, height)[0] * [width, height, width, height]
     step = max((placement.box[2] - placement.box[0]) / placement.width_px, 1.0) * 1.1
     assert got == pytest.approx([left, top, left + side, top + side], abs=step)
+
+
+@pytest.mark.parametrize(
+    ("size", "seen", "shorter", "share"),
+    [
+        ((1280, 720), (640, 360), 0, 1.0),
+        ((1280, 720), (640, 360), 360, 1.0),
+        ((720, 1280), (360, 640), 0, 1.0),
+        ((1280, 720), (360, 360), 0, 0.5625),
+        ((360, 360), (640, 360), 360, 0.5625),
+        ((256, 256), (224, 224), 256, 0.765625),
+    ],
+)
+def test_a_crop_shows_as_much_as_its_shape_can(
+    size: tuple[int, int], seen: tuple[int, int], shorter: int, share: float
+) -> None:
+    placement = placement_of(Input(*seen, fit="crop", resize_shorter_px=shorter), *size)
+    left, top, right, bottom = placement.box
+    assert (right - left) * (bottom - top) / (size[0] * size[1]) == pytest.approx(share, abs=0.01)
+    assert (placement.width_px, placement.height_px) == seen
 
 
 def test_the_bars_are_as_described() -> None:
