@@ -89,9 +89,10 @@ def materialize(
         launcher = open_launcher(settings, progress)
         stages = stages_selected(selection, launcher.stages)
         held = stages if selection else STAGES  # with no model left, what models had said is outdated
+        models = settings.installed_models() if PREDICTIONS in held else ()
         matching = batches = matching_batches(launcher.instance, batch_glob)
         if outdated:
-            older = made_otherwise(settings.open_lake(), held, settings.options(), settings.installed_models())
+            older = made_otherwise(settings.open_lake(), held, settings.options(), models)
             results = launcher.remake({batch: older[batch] for batch in matching if batch in older})
         else:
             if failed:
@@ -117,7 +118,7 @@ def materialize(
     what = "outdated" if outdated else "failed" if failed else ""
     found = f"no batch matching {batch_glob!r} is {what}." if what else f"every batch matching {batch_glob!r} is done"
     nothing = f"Nothing to do: {found}{'' if what else ' (see --again).'}" if matching else NOTHING_PLANNED
-    older = made_otherwise(settings.open_lake(), held, settings.options(), settings.installed_models())
+    older = made_otherwise(settings.open_lake(), held, settings.options(), models)
     if told := sorted({table for batch in matching for table in older.get(batch, ())}):
         n_batches = sum(batch in older for batch in matching)
         output.say(

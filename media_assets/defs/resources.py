@@ -340,7 +340,8 @@ class Settings:
             )
 
     def check(self) -> None:
-        """Build everything that is made of the settings alone; nothing is opened, nothing left behind.
+        """Build everything that is made of the settings alone; nothing is opened, nothing left behind. Models are
+        files, and whatever asks them holds them against their descriptions: everything else goes on without.
 
         Raises:
             SetupError: one of them cannot be used.
@@ -353,7 +354,6 @@ class Settings:
         self.engine()
         self.still_limits()
         self.keyframes()
-        self.installed_models()
         self._require_ui_url()
 
     def workbench(self, progress: Progress = no_progress) -> Workbench:

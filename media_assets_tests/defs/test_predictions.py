@@ -232,6 +232,11 @@ def test_the_command_line_labels_what_lacks_it_and_replays_dead_letters_of_the_s
     replayed = {letter["item_key"] for letter in letters}
     asked = lake.scan(ITEM_STATUS, {"stage": [PREDICTIONS.name]}).select("item_key", "attempts").collect()
     assert dict(asked.iter_rows()) == {key: 2 if key in replayed else 1 for key in asked["item_key"]}
+    monkeypatch.setenv("MEDIA_ASSETS_MODELS", "/no/such/model.json")
+    assert run("materialize", "--batch", batch_id, "--select", "raw/media")["rows"] == [], "no model is asked for it"
+    refused = CliRunner().invoke(main, ["materialize", "--batch", batch_id])
+    assert refused.exit_code == 1
+    assert "model_description_invalid" in refused.output + refused.stderr
     monkeypatch.setenv("MEDIA_ASSETS_MODELS", "")
     assert run("materialize", "--batch", batch_id)["rows"] == [], "nothing goes by itself"
     assert lake.scan(PREDICTIONS_FRAMES).collect().height == 3 - len(letters)
