@@ -31,7 +31,7 @@ SPECS = {
         "predictions",
         True,
         {"deltalake", "onnx"},
-        "1",
+        "2",
         False,
     ),
     "ops/batch_profiles": (("raw/media", "tensors/images"), "outcomes", True, {"deltalake"}, None, False),
