@@ -29,7 +29,7 @@ import os, signal, sys
 from media_assets.defs import images
 from media_assets.defs.resources import Settings, open_instance
 from media_assets.defs.runs import Launcher
-images._BatchRun.read = lambda self, batch_id, later: os.kill(os.getpid(), signal.SIGKILL)
+images.BatchRun.read = lambda self, batch_id, later: os.kill(os.getpid(), signal.SIGKILL)
 settings = Settings(lake=sys.argv[1], n_workers=0)
 Launcher(settings, open_instance(settings)).materialize([sys.argv[2]])
 """
